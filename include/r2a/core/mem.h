@@ -1,0 +1,48 @@
+#ifndef R2A_CORE_MEM_H
+#define R2A_CORE_MEM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The one place run-time memory comes from: size classes (256 B, then powers of four up to 16 KiB,
+ * then powers of two up to the largest) cut from address space that is reserved at start and
+ * committed as it is touched. After start-up nothing calls malloc.
+ *
+ * A `struct mem` belongs to one thread. Everything taken is charged to a budget that all threads
+ * share; reaching it makes mem_take return NULL, which callers turn into 503 or back-pressure.
+ * In AddressSanitizer builds each block is a malloc of its own, so that tools still see it.
+ *
+ * Blocks of up to 16 KiB are packed and recycled LIFO; larger ones give their pages back to the
+ * system when they are returned (all but a small cache), so memory is flat after a burst. */
+struct mem_budget {
+    _Atomic uint64_t used;    /* bytes charged now */
+    _Atomic uint64_t peak;    /* highest `used` */
+    uint64_t limit;           /* bytes; 0: none */
+    _Atomic uint64_t refused; /* times mem_take said no */
+};
+
+struct mem; /* opaque; lives in the memory it manages */
+
+/* Reserves address space for one thread. `block_bytes_max` is the largest block ever asked for
+ * (a request body at its limit). Returns NULL when the system refuses. Start-up only. */
+struct mem *mem_open(struct mem_budget *budget, size_t block_bytes_max);
+void mem_close(struct mem *mem);
+
+/* A block of at least `size` bytes (16-aligned, not zeroed), or NULL when the budget or the
+ * reservation is used up. `size` must be > 0. */
+void *mem_take(struct mem *mem, size_t size);
+/* Returns a block; `size` must be the one it was taken with. NULL is ignored. */
+void mem_give(struct mem *mem, void *block, size_t size);
+/* Like mem_take but charges nothing yet: address space for `size_max` bytes whose pages are
+ * touched as bytes arrive. Charge what is used by mem_charge (false: over budget), return it by
+ * mem_unreserve with the sum charged. */
+void *mem_reserve(struct mem *mem, size_t size_max);
+bool mem_charge(struct mem *mem, size_t bytes);
+void mem_unreserve(struct mem *mem, void *block, size_t size_max, size_t charged);
+
+/* How many bytes a block taken with `size` really has. */
+size_t mem_usable(size_t size);
+
+#endif

@@ -1,0 +1,114 @@
+#ifndef R2A_JSON_SCAN_H
+#define R2A_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "r2a/core/err.h"
+#include "r2a/core/slice.h"
+#include "r2a/limits.h"
+
+/* A strict pull tokenizer for RFC 8259: valid UTF-8, no trailing commas, no leading zeros, no BOM,
+ * bounded depth, one value. It allocates nothing and calls nobody back: the caller asks for the
+ * next token, and every token borrows from the bytes given.
+ *
+ * Two uses, one machine:
+ *  - whole text: json_open(scan, bytes); strings and numbers come whole;
+ *  - pieces:     json_open_pieces(scan); json_feed(scan, piece, is_last); JSON_MORE asks for the
+ *                next piece. A string or number that crosses a piece comes in parts: every part but
+ *                the last has `is_partial` set. A part never ends inside an escape or a UTF-8
+ * sequence or between the halves of a surrogate pair: the scanner keeps up to TEXT_HOLD_BYTES_MAX
+ * bytes itself, and such a part borrows from the scanner until the next call.
+ *
+ * After JSON_ERROR, `err` and `offset` (bytes from the start of the text) say what and where; both
+ * stick. */
+enum json_token {
+    JSON_ERROR,
+    JSON_MORE, /* pieces only: this piece is used up */
+    JSON_OBJECT,
+    JSON_OBJECT_END,
+    JSON_ARRAY,
+    JSON_ARRAY_END,
+    JSON_KEY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL,
+    JSON_END, /* the one value is complete and nothing but white space follows */
+};
+
+/* Strings of JSON_MEMO_BYTES_MIN bytes and more that a first pass met, in order, so that a second
+ * pass over the same bytes steps over them instead of scanning them again. */
+#define JSON_MEMO_SPANS_MAX 32u
+#define JSON_MEMO_BYTES_MIN 1024u
+struct json_memo {
+    uint32_t count;
+    struct {
+        const char *begin; /* first byte inside the quotes */
+        const char *end;   /* the closing quote */
+        bool has_escape;
+    } spans[JSON_MEMO_SPANS_MAX];
+};
+
+struct json_scan {
+    const char *pos;
+    const char *end;
+    const char *begin; /* of the bytes given now */
+    struct slice text; /* of KEY, STRING (inside the quotes, escaped form), NUMBER (as written) */
+    bool has_escape;   /* of KEY, STRING: a backslash occurs in `text` */
+    bool is_partial;   /* pieces only: more of this KEY, STRING or NUMBER follows */
+    uint8_t state;     /* private */
+    uint8_t depth;     /* containers open now */
+    bool is_last;
+    bool is_pieces;
+    uint8_t substate; /* private: inside a string, number or literal */
+    uint8_t hold_len;
+    char hold[16];
+    enum r2a_err err;
+    uint64_t offset_base;                /* bytes of earlier pieces */
+    uint64_t offset;                     /* of the error */
+    uint64_t kinds[JSON_DEPTH_MAX / 64]; /* bit set: that level is an object */
+    struct json_memo *memo;              /* private use of json_open_memo / json_open_recall */
+    uint32_t memo_next;
+    bool is_recall;
+};
+
+void json_open(struct json_scan *scan, struct slice bytes);
+/* As json_open, noting long strings in `memo` (cleared first). */
+void json_open_memo(struct json_scan *scan, struct slice bytes, struct json_memo *memo);
+/* As json_open over the same bytes again, stepping over the strings `memo` knows. They were
+ * validated. `memo` may be NULL. */
+void json_open_recall(struct json_scan *scan, struct slice bytes, const struct json_memo *memo);
+void json_open_pieces(struct json_scan *scan);
+void json_feed(struct json_scan *scan, struct slice piece, bool is_last);
+
+enum json_token json_next(struct json_scan *scan);
+
+/* Whole text only. Called right after a token that begins a value (or, after JSON_KEY, before it):
+ * consumes the rest of that value and yields its exact bytes (quotes included) in `*raw` when raw
+ * is not NULL. json_skip_after(scan, token, raw): the token was already taken. json_skip(scan,
+ * raw): takes the next value whole. False on error. */
+bool json_skip(struct json_scan *scan, struct slice *raw);
+bool json_skip_after(struct json_scan *scan, enum json_token token, struct slice *raw);
+
+/* Takes the next value, which must be of the kind asked for; a JSON null gives `*is_null` (may be
+ * NULL: then null is an error). False on another type (err R2A_ERR_JSON_TYPE) or on a syntax error.
+ */
+bool json_take_string(struct json_scan *scan, struct text *value, bool *is_null);
+bool json_take_bool(struct json_scan *scan, bool *value, bool *is_null);
+/* Any JSON number, as its source text in `*raw`. */
+bool json_take_number(struct json_scan *scan, struct slice *raw, bool *is_null);
+
+/* True when the current JSON_KEY, unescaped, equals `name` (which is plain ASCII). */
+bool json_key_is(const struct json_scan *scan, struct slice name);
+/* Index of the current key in a table of plain names, or -1. */
+int json_key_index(const struct json_scan *scan, const struct slice *names, uint32_t count);
+
+/* Exact integer of a JSON number's source text. Accepts forms that are integers in value (1e2,
+ * 5.0). False when fractional or out of int64 range. */
+bool json_number_int(struct slice number, int64_t *value);
+/* Approximate double of a JSON number (enough for comparing and clamping). */
+double json_number_double(struct slice number);
+
+#endif
