@@ -15,6 +15,11 @@
 #define HEADERS_MAX      128u     /* header fields in one head; more -> 431 */
 #define FRAME_BYTES_MAX  8388608u /* one event of a stream (8 MiB): a base64 image fits */
 
+#define CHUNK_LINE_BYTES_MAX     1024u  /* a chunk's size line with its extensions */
+#define TRAILER_BYTES_MAX        8192u  /* the trailer section of a chunked body */
+#define CHUNK_OVERHEAD_BYTES_MAX 65536u /* chunk framing let pass for nothing ... */
+#define CHUNK_OVERHEAD_RATIO_MAX 8u     /* ... and per body byte: chunks of one byte cost 5 */
+
 _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segment");
 
 /* --- core: memory --- */
