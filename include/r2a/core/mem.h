@@ -17,10 +17,11 @@
  * Blocks of up to 16 KiB are packed and recycled LIFO; larger ones give their pages back to the
  * system when they are returned (all but a small cache), so memory is flat after a burst. */
 struct mem_budget {
-    _Atomic uint64_t used;    /* bytes charged now */
+    _Atomic uint64_t used;    /* charged now, and up to 128 KiB a thread ahead of need: a thread
+                                 without blocks in use has charged exactly nothing */
     _Atomic uint64_t peak;    /* highest `used` */
     uint64_t limit;           /* bytes; 0: none */
-    _Atomic uint64_t refused; /* times mem_take said no */
+    _Atomic uint64_t refused; /* times that mem_take, mem_charge or mem_reserve said no */
 };
 
 struct mem; /* opaque; lives in the memory it manages */
@@ -44,5 +45,7 @@ void mem_unreserve(struct mem *mem, void *block, size_t size_max, size_t charged
 
 /* How many bytes a block taken with `size` really has. */
 size_t mem_usable(size_t size);
+/* What this thread's blocks in use are charged, exactly. */
+size_t mem_charged(const struct mem *mem);
 
 #endif
