@@ -26,7 +26,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define ROPE_SEGMENT_BYTES_MAX 16384u /* largest segment of a rope */
 
 /* --- net: TLS --- */
-#define TLS_PAIRS_DEFAULT     64u    /* buffer pairs of 33,178 bytes a worker; touched only under load */
+#define TLS_PAIRS_DEFAULT     64u /* buffer pairs of 33,178 bytes a worker; touched only under load */
 #define TLS_PAIRS_MAX         4096u  /* 136 MB: more than a worker can have in one state */
 #define TLS_CHAIN_BYTES_MAX   16384u /* a server's certificates together; more -> TLS_CHAIN_LIMIT */
 #define TLS_CHAIN_CERTS_MAX   16u    /* certificates in one chain */
@@ -34,23 +34,23 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define TLS_CHAIN_CACHE_MS    600000 /* and for how long: ten minutes, never past notAfter */
 #define TLS_SESSIONS_MAX      256u   /* resumable sessions a worker remembers, 176 bytes each */
 #define TLS_SESSION_MS        3600000 /* and for how long: RFC 5246 F.1.4 allows a day */
-#define TLS_ANCHORS_MAX       4096u  /* certificates in a CA bundle; public ones hold about 150 */
+#define TLS_ANCHORS_MAX       4096u   /* certificates in a CA bundle; public ones hold about 150 */
 #define TLS_CA_FILE_BYTES_MAX 16777216u /* a CA bundle file */
 
 /* --- net: names --- */
-#define RESOLVE_ADDRS_MAX      16u    /* addresses of one name that may be tried */
-#define RESOLVE_NAME_BYTES_MAX 253u   /* RFC 1035 2.3.4 in text form */
-#define RESOLVE_SERVERS_MAX    3u     /* nameserver lines, as resolv.conf(5) */
-#define RESOLVE_SEARCH_MAX     6u     /* search domains, as resolv.conf(5) */
-#define RESOLVE_LOOKUPS_MAX    256u   /* names being asked for at once; more -> an error */
-#define RESOLVE_NAMES_MAX      1024u  /* names in the cache; the least recently used goes */
-#define RESOLVE_TTL_S_MAX      86400u /* longer promises are cut */
-#define RESOLVE_TTL_S_MIN      1u     /* a TTL of 0 would ask for each connection */
-#define RESOLVE_NEGATIVE_S_MAX 60u    /* "no such name" is believed this long at most */
-#define RESOLVE_STALE_S_MAX    86400u /* how long a last good answer may stand in (RFC 8767) */
+#define RESOLVE_ADDRS_MAX      16u     /* addresses of one name that may be tried */
+#define RESOLVE_NAME_BYTES_MAX 253u    /* RFC 1035 2.3.4 in text form */
+#define RESOLVE_SERVERS_MAX    3u      /* nameserver lines, as resolv.conf(5) */
+#define RESOLVE_SEARCH_MAX     6u      /* search domains, as resolv.conf(5) */
+#define RESOLVE_LOOKUPS_MAX    256u    /* names being asked for at once; more -> an error */
+#define RESOLVE_NAMES_MAX      1024u   /* names in the cache; the least recently used goes */
+#define RESOLVE_TTL_S_MAX      86400u  /* longer promises are cut */
+#define RESOLVE_TTL_S_MIN      1u      /* a TTL of 0 would ask for each connection */
+#define RESOLVE_NEGATIVE_S_MAX 60u     /* "no such name" is believed this long at most */
+#define RESOLVE_STALE_S_MAX    86400u  /* how long a last good answer may stand in (RFC 8767) */
 #define RESOLVE_FILE_BYTES_MAX 262144u /* /etc/hosts, /etc/resolv.conf */
-#define DNS_CNAMES_MAX         8u     /* aliases followed within one answer */
-#define DNS_MESSAGE_BYTES_MAX  65535u /* over TCP; UDP answers fit 1232 (we ask for no more) */
+#define DNS_CNAMES_MAX         8u      /* aliases followed within one answer */
+#define DNS_MESSAGE_BYTES_MAX  65535u  /* over TCP; UDP answers fit 1232 (we ask for no more) */
 
 /* --- ir --- */
 #define TAPE_EVENTS_MAX 1048576u /* events of one request (40 MiB of tape); more -> 413 */
