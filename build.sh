@@ -16,7 +16,7 @@ BUILD_DIR=${BUILD_DIR:-build}
 CC=${CC:-gcc}
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 FLAVOUR=${FLAVOUR:-debug}
-DEPS=$ROOT/build/deps                                     # built libraries and their sources; survives `clean`
+DEPS=${DEPS_DIR:-$ROOT/build/deps}                        # built libraries and their sources; survives `clean`
 CACHE=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ring2api    # what tests install: Node and Python packages
 
 WARNINGS='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum -Werror'
@@ -162,7 +162,6 @@ with_lock() { # FOLDER COMMAND..
 use() {
     local flavour=$1 clang=false
     case $CC in *clang*) clang=true ;; esac
-    CFLAGS="-std=c17 -D_GNU_SOURCE $WARNINGS -g -fPIE -fno-strict-aliasing -fstack-protector-strong"
     CFLAGS="-std=c17 -D_GNU_SOURCE $WARNINGS -g -fstack-protector-strong -Iinclude"
     LDFLAGS='-pthread -Wl,-z,relro,-z,now,-z,noexecstack'
     AR=ar
@@ -193,7 +192,7 @@ use() {
     *) die "no flavour $flavour: release, debug, asan, tsan, cov" ;;
     esac
     case $flavour in
-    musl) ;;
+    musl) CFLAGS+=" -fPIE -DR2A_MUSL $MUSL_KERNEL_HEADERS" ;;
     *) CFLAGS+=' -fPIE' LDFLAGS+=' -pie' ;;
     esac
     need_libraries $libc
@@ -263,16 +262,12 @@ modules_below() { # MODULE: itself and every module of the layers below it
     awk -v module="$1" '{ for (i = 1; i <= NF; i++) if ($i == module) { print below module; exit } below = below $0 " " }' <<<"$LAYERS"
 }
 
-# library_objects MODULE..: compiles the modules and leaves their archive in LIBRARY. Goes on without a file that
-# does not compile (FAILED counts them), so that tests of other files can still run.
+# library_objects MODULE..: compiles the modules and leaves their archive in LIBRARY. False when a file did not
+# compile; the archive is then without it, so that tests of other files can still run.
 library_objects() {
-    local sources object objects=()
+    local sources object objects=() status=0
     mapfile -t sources < <(sources_of "$@")
-    FAILED=0
-    compile ${sources[@]+"${sources[@]}"} || {
-        FAILED=$(wc -l <"$OBJ/.failed")
-        say "did not compile: $(tr '\n' ' ' <"$OBJ/.failed")"
-    }
+    compile ${sources[@]+"${sources[@]}"} || status=1
     for object in ${sources[@]+"${sources[@]}"}; do
         object=$OBJ/${object%.c}.o
         [ -f "$object" ] && objects+=("$object")
@@ -284,6 +279,7 @@ library_objects() {
         mv "$LIBRARY.$$" "$LIBRARY"
         printf '%s\n' "${objects[*]-}" >"$LIBRARY.list"
     fi
+    return $status
 }
 
 is_newer_than_all() { # FILE OTHER..
@@ -298,33 +294,34 @@ is_newer_than_all() { # FILE OTHER..
 
 ALL_MODULES=$(awk '$0 != "main"' <<<"$LAYERS" | tr '\n' ' ')
 
-# build_program FLAVOUR OUTPUT
-build_program() {
-    local flavour=$1 output=$2 sources objects
-    need_compiler
-    use "$flavour"
+# link_program OUTPUT [FIRST [LAST]]: the program, of all modules and src/main; FIRST and LAST stand around the objects.
+link_program() {
+    local output=$1 sources objects
     mapfile -t sources < <(sources_of $ALL_MODULES main)
     compile ${sources[@]+"${sources[@]}"} || die "did not compile: $(tr '\n' ' ' <"$OBJ/.failed")"
     if [ ! -f src/main/main.c ]; then
-        say "no src/main/main.c yet: compiled, nothing to link"
+        say "compiled; no src/main/main.c yet, so there is nothing to link"
         return 0
     fi
     objects=("${sources[@]/#/$OBJ/}")
     objects=("${objects[@]/%.c/.o}")
-    if is_newer_than_all "$output" "${objects[@]}" && [ "$OBJ/flags" -ot "$output" ]; then
+    if is_newer_than_all "$output" "${objects[@]}" "$OBJ/flags"; then
         return 0
     fi
     mkdir -p "${output%/*}"
     say "linking $output"
-    $CC $CFLAGS $LDFLAGS "${objects[@]}" $LIB_LDFLAGS -o "$output.$$" || die "linking $output failed"
+    $CC $CFLAGS $LDFLAGS ${2:-} "${objects[@]}" $LIB_LDFLAGS ${3:-} -o "$output.$$" || die "linking $output failed"
     mv "$output.$$" "$output"
 }
 
 do_build() {
-    local flavour=${1:-release} output=$BUILD_DIR/ring2api
-    [ "$flavour" = release ] || output=$BUILD_DIR/ring2api-$flavour
-    [ "$CC" = gcc ] || output+=-$(basename "${CC%% *}")
-    build_program "$flavour" "$output"
+    local flavour=${1:-release}
+    PROGRAM_OUTPUT=$BUILD_DIR/ring2api
+    [ "$flavour" = release ] || PROGRAM_OUTPUT+=-$flavour
+    [ "$CC" = gcc ] || PROGRAM_OUTPUT+=-$(basename "${CC%% *}")
+    need_compiler
+    use "$flavour"
+    link_program "$PROGRAM_OUTPUT"
 }
 
 do_run() {
@@ -333,115 +330,8 @@ do_run() {
     exec "$BUILD_DIR/ring2api" serve "$@"
 }
 
-# ---- Tests ----------------------------------------------------------------------------------------------------
-
-export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_stack_use_after_return=1}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export VECTORS_DIR=${VECTORS_DIR:-$ROOT/../shared/vectors}
-
-PASSED=0
-LOST=0
-closing() { # the line every verb that tests ends with
-    printf '%d passed, %d failed\n' "$PASSED" "$LOST"
-    [ "$LOST" -eq 0 ]
-}
-
-# run_unit_one PROGRAM: runs one test program, its output to PROGRAM.log, its verdict to PROGRAM.verdict
-run_unit_one() {
-    local program=$1 status=0 start=$EPOCHREALTIME
-    timeout -k 5 170 "$program" -j1 --color=never >"$program.log" 2>&1 || status=$?
-    awk -v status=$status -v start="$start" -v end="$EPOCHREALTIME" -v name="${program#*/unit/*/}" '
-        /Synthesis: Tested:/ { gsub(/[^0-9 ]/, ""); tested = $1; passing = $2 }
-        /crashed during its setup or teardown/ { leaked++ } # what LeakSanitizer says at a test process end
-        /^\[SKIP\]/ { skipped++ }
-        END {
-            failed = tested - passing
-            if (failed < leaked) { passing -= leaked - failed; failed = leaked }
-            if (status != 0 && failed == 0) failed = 1
-            printf "%d %d %s %.1f %d\n", passing, failed, name, end - start, skipped
-        }' "$program.log" >"$program.verdict"
-    awk '{ printf "%-6s %-32s %4d passed  %s s%s\n", $2 ? "FAILED" : "ok", $3, $1, $4, $5 ? "  (" $5 " skipped)" : "" }' "$program.verdict"
-    if [ "$(awk '{ print $2 }' "$program.verdict")" != 0 ]; then
-        sed -n '/Synthesis/!p' "$program.log" | head -n 60 | sed 's/^/    /'
-        echo "    alone: ./build.sh unit $(sed 's|/test_|/|' <<<"${program#*/unit/*/}")"
-    fi
-}
-export -f run_unit_one
-
-# unit_tests FILTER: adds to PASSED and LOST
-unit_tests() {
-    local filter=${1:-} tests=() test module modules='' programs=() support objects=() program
-    need_compiler
-    need criterion
-    for test in tests/unit/*/test_*.c; do
-        [ -f "$test" ] || continue
-        case ${test#tests/unit/} in *"${filter/\///test_}"* | *"$filter"*) tests+=("$test") ;; esac
-    done
-    if [ ${#tests[@]} -eq 0 ]; then
-        say "no unit test matches '$filter'"
-        [ -z "$filter" ] || LOST=$((LOST + 1))
-        return 0
-    fi
-    use "$FLAVOUR"
-    CFLAGS_MORE="-I. -Itests/unit -Wno-missing-prototypes"
-    # Only what the chosen tests' modules stand on is built: the highest of them and all layers below it.
-    modules=$(for test in "${tests[@]}"; do
-        module=${test#tests/unit/}
-        modules_below "${module%%/*}" | tr ' ' '\n'
-    done | sort -u | grep . | tr '\n' ' ')
-    CFLAGS_MORE='' library_objects $modules
-    LOST=$((LOST + FAILED))
-    mapfile -t support < <(find tests/unit -name '*.c' ! -name 'test_*.c' | sort)
-    compile "${tests[@]}" ${support[@]+"${support[@]}"} || {
-        LOST=$((LOST + $(wc -l <"$OBJ/.failed")))
-        say "did not compile: $(tr '\n' ' ' <"$OBJ/.failed")"
-    }
-    local link=()
-    for test in "${tests[@]}"; do
-        module=${test#tests/unit/}
-        module=${module%/*}
-        [ -f "$OBJ/${test%.c}.o" ] || continue
-        program=$BUILD_DIR/unit/${OBJ##*/}/$module/$(basename "$test" .c)
-        objects=("$OBJ/${test%.c}.o")
-        local file
-        for file in ${support[@]+"${support[@]}"}; do
-            case $file in tests/unit/support/* | "tests/unit/$module/"*) [ -f "$OBJ/${file%.c}.o" ] && objects+=("$OBJ/${file%.c}.o") ;; esac
-        done
-        mkdir -p "${program%/*}"
-        programs+=("$program")
-        is_newer_than_all "$program" "${objects[@]}" "$LIBRARY" "$OBJ/flags" || link+=("$program ${objects[*]}")
-    done
-    if [ ${#link[@]} -gt 0 ]; then
-        export CC CFLAGS LDFLAGS LIBRARY LIB_LDFLAGS
-        say "linking ${#link[@]} test programs"
-        printf '%s\n' "${link[@]}" | xargs -P "$JOBS" -I{} bash -c '
-            program=${1%% *}
-            rm -f "$program"
-            $CC $CFLAGS $LDFLAGS ${1#* } "$LIBRARY" $LIB_LDFLAGS -lcriterion -lm -o "$program.$$" 2>"$program.link" &&
-                mv "$program.$$" "$program" || { head -n 20 "$program.link" >&2; true; }' _ {}
-    fi
-    local runnable=()
-    for program in "${programs[@]}"; do
-        if [ -x "$program" ]; then
-            rm -f "$program.verdict"
-            runnable+=("$program")
-        else
-            LOST=$((LOST + 1))
-            say "did not link: ${program##*/unit/}"
-        fi
-    done
-    [ ${#runnable[@]} -gt 0 ] || return 0
-    printf '%s\n' "${runnable[@]}" | xargs -P "$JOBS" -I{} bash -c 'run_unit_one "$1"' _ {}
-    local passed failed rest
-    for program in "${runnable[@]}"; do
-        read -r passed failed rest <"$program.verdict" || { passed=0 failed=1; }
-        PASSED=$((PASSED + passed)) LOST=$((LOST + failed))
-    done
-}
-
-do_unit() {
-    unit_tests "${1:-}"
-    closing
+absolute() {
+    case $1 in /*) echo "$1" ;; *) echo "$ROOT/$1" ;; esac
 }
 
 do_clean() {
@@ -452,23 +342,17 @@ do_clean() {
     fi
 }
 
-do_fmt() {
-    local files
-    need format
-    mapfile -t files < <(find include src tests bench -name '*.[ch]' -not -path '*/node_modules/*' | sort)
-    [ ${#files[@]} -gt 0 ] || return 0
-    if [ "${1:-}" = --check ]; then
-        printf '%s\n' "${files[@]}" | xargs -P "$JOBS" -n 16 clang-format-14 --dry-run -Werror
-    else
-        printf '%s\n' "${files[@]}" | xargs -P "$JOBS" -n 16 clang-format-14 -i
-    fi
-}
+for part in test lint dist ci; do
+    . "$ROOT/scripts/$part.sh"
+done
 
 main() {
     local verb=${1:-help}
     [ $# -eq 0 ] || shift
     case $verb in
-    run | build | unit | fmt | clean) "do_$verb" "$@" ;;
+    run | build | test | unit | golden | e2e | sim | ci | fuzz | count | bench | fmt | lint | dist | clean) "do_$verb" "$@" ;;
+    smoke | pure) "do_$verb" "$@" ;; # steps of ci
+    fuzz-smoke) do_fuzz_smoke ;;
     help | -h | --help) usage ;;
     *)
         usage >&2

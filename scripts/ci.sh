@@ -1,0 +1,35 @@
+# Everything a landing must pass, each step a process of its own so that one failure hides no other. Sourced by build.sh.
+
+CI_LOST=()
+step() { # NAME COMMAND..
+    local name=$1 start=$SECONDS status=0
+    shift
+    say "ci: $name"
+    "$@" || status=$?
+    if [ $status -eq 0 ]; then
+        say "ci: $name: ok, $((SECONDS - start)) s"
+    else
+        say "ci: $name: FAILED, $((SECONDS - start)) s"
+        CI_LOST+=("$name")
+    fi
+}
+
+do_ci() {
+    local start=$SECONDS self=$ROOT/build.sh
+    need gcc clang clang-rt format musl criterion file curl jq openssl git valgrind python npm ca unpack
+    step lint "$self" lint
+    step 'build, gcc' env CC=gcc "$self" build
+    step 'build, clang' env CC=clang-14 "$self" build
+    step 'test, gcc' env CC=gcc FLAVOUR=debug "$self" test
+    step 'test, clang' env CC=clang-14 FLAVOUR=debug "$self" pure
+    step 'test, ASan and UBSan' env CC=gcc FLAVOUR=asan "$self" test
+    step 'fuzz smoke' "$self" fuzz-smoke
+    step dist "$self" dist
+    [ ! -x "$BUILD_DIR/dist/ring2api" ] || step 'smoke of the static binary' "$self" smoke
+    [ ! -f bench/counts.txt ] || step 'instruction counts' "$self" count
+    if [ ${#CI_LOST[@]} -gt 0 ]; then
+        say "ci: failed after $((SECONDS - start)) s: $(printf '%s; ' "${CI_LOST[@]}")"
+        return 1
+    fi
+    say "ci: everything passed in $((SECONDS - start)) s"
+}
