@@ -54,6 +54,7 @@ struct brief {
     struct brief_name *names;
     uint32_t names_count;
     uint32_t ids_made; /* counter behind brief_make_id */
+    struct slice minter; /* of the target: who signed what an encoder seals */
 };
 
 /* Finds how a wire name is called at the client; NULL: unchanged. */
