@@ -69,4 +69,22 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define SCHEMA_BYTES_MAX     262144u  /* one rewritten tool schema */
 #define SCHEMA_SUM_BYTES_MAX 2097152u /* all rewritten schemas of one request */
 
+/* --- net --- */
+#define CONN_KEEP_BYTES        65536u  /* received ahead of the owner; more -> reading stops */
+#define CONN_HIGH_BYTES        262144u /* output waiting at which its producer is held back */
+#define CONN_LOW_BYTES         65536u  /* and at which it goes on */
+#define CONN_LINGER_MS         2000u   /* a closing connection without progress */
+#define CONN_LINGER_UNIT_MS    16u     /* its deadline's resolution */
+#define CONN_DIRECT_BYTES_MIN  65536u  /* conn_read_into: less is copied from provided buffers */
+#define ENGINE_SUBMISSIONS     1024u   /* with 4096 completions: 130 KiB locked a worker */
+#define ENGINE_SUBMISSIONS_MIN 256u    /* what a tight memlock limit may halve it down to */
+#define ENGINE_SOCKETS_MAX     65536u  /* direct table; never above the descriptor limit */
+#define RX_BUFFERS             256u    /* provided buffers reserved, RX_SEGMENT_BYTES each */
+#define RX_WINDOW              16u     /* of them offered at first: what stays in the cache */
+#define LISTENER_SOCKETS_LOW   64u     /* free sockets below which accepting stops */
+#define LISTENER_SOCKETS_HIGH  128u    /* and from which it goes on */
+#define LISTENER_BACKLOG       4096    /* the system's somaxconn may say less */
+#define LISTENER_BIND_RETRY_MS 1000u   /* a dying process holds its port for some 10 ms */
+#define LISTENER_RETRY_MS      100u    /* accept failed for want of descriptors or memory */
+
 #endif
