@@ -15,13 +15,19 @@
  * Two uses, one machine:
  *  - whole text: json_open(scan, bytes); strings and numbers come whole;
  *  - pieces:     json_open_pieces(scan); json_feed(scan, piece, is_last); JSON_MORE asks for the
- *                next piece. A string or number that crosses a piece comes in parts: every part but
- *                the last has `is_partial` set. A part never ends inside an escape or a UTF-8
- * sequence or between the halves of a surrogate pair: the scanner keeps up to TEXT_HOLD_BYTES_MAX
- * bytes itself, and such a part borrows from the scanner until the next call.
+ *                next piece. A string or number that crosses a piece comes in parts: every part
+ *                but the last has `is_partial` set, and the last may be empty. A part never ends
+ *                inside an escape or a UTF-8 sequence or between the halves of a surrogate pair:
+ *                the scanner keeps up to TEXT_HOLD_BYTES_MAX bytes itself, and such a part borrows
+ *                from the scanner until the next call.
  *
  * After JSON_ERROR, `err` and `offset` (bytes from the start of the text) say what and where; both
- * stick. */
+ * stick. The offset is that of the first byte that cannot continue the text: the wrong byte of an
+ * escape, number or literal, the first byte of an invalid UTF-8 sequence, the bracket that nests
+ * too deeply, or the length of a text that ends too early (R2A_ERR_JSON_END).
+ *
+ * A \uXXXX escape may name half a surrogate pair: the grammar allows it, json/text.h says what
+ * becomes of it. */
 enum json_token {
     JSON_ERROR,
     JSON_MORE, /* pieces only: this piece is used up */
@@ -58,43 +64,52 @@ struct json_scan {
     struct slice text; /* of KEY, STRING (inside the quotes, escaped form), NUMBER (as written) */
     bool has_escape;   /* of KEY, STRING: a backslash occurs in `text` */
     bool is_partial;   /* pieces only: more of this KEY, STRING or NUMBER follows */
-    uint8_t state;     /* private */
-    uint8_t depth;     /* containers open now */
+    /* Everything below is private but `depth`, `err` and `offset`. */
+    uint8_t state;
+    uint8_t after; /* the state that follows a complete value here */
+    uint8_t depth; /* containers open now */
     bool is_last;
     bool is_pieces;
-    uint8_t substate; /* private: inside a string, number or literal */
-    uint8_t hold_len;
+    uint8_t inside;    /* pieces: the token whose middle the last piece ended in */
+    uint8_t progress;  /* pieces: how far into a number or literal */
+    uint8_t hold_len;  /* bytes of an incomplete unit kept from earlier pieces */
+    uint8_t hold_used; /* of these, given out as a part by the last call */
     char hold[16];
     enum r2a_err err;
     uint64_t offset_base;                /* bytes of earlier pieces */
     uint64_t offset;                     /* of the error */
     uint64_t kinds[JSON_DEPTH_MAX / 64]; /* bit set: that level is an object */
-    struct json_memo *memo;              /* private use of json_open_memo / json_open_recall */
-    uint32_t memo_next;
-    bool is_recall;
+    struct json_memo *memo;              /* being written by this pass */
+    const struct json_memo *recall;      /* written by an earlier pass */
+    const char *recall_begin;            /* of the next span of `recall`, or NULL */
+    uint32_t recall_next;
 };
 
+/* Begins over a whole text, which stays until the last token was used. */
 void json_open(struct json_scan *scan, struct slice bytes);
 /* As json_open, noting long strings in `memo` (cleared first). */
 void json_open_memo(struct json_scan *scan, struct slice bytes, struct json_memo *memo);
-/* As json_open over the same bytes again, stepping over the strings `memo` knows. They were
+/* As json_open over the same bytes again, stepping over the strings `memo` knows: they were
  * validated. `memo` may be NULL. */
 void json_open_recall(struct json_scan *scan, struct slice bytes, const struct json_memo *memo);
+/* Begins without bytes: the first json_next says JSON_MORE. */
 void json_open_pieces(struct json_scan *scan);
+/* The next piece, only when the one before is used up (JSON_MORE). It may be empty and must stay
+ * until it is used up itself. `is_last`: the text ends with it. */
 void json_feed(struct json_scan *scan, struct slice piece, bool is_last);
 
 enum json_token json_next(struct json_scan *scan);
 
-/* Whole text only. Called right after a token that begins a value (or, after JSON_KEY, before it):
- * consumes the rest of that value and yields its exact bytes (quotes included) in `*raw` when raw
- * is not NULL. json_skip_after(scan, token, raw): the token was already taken. json_skip(scan,
- * raw): takes the next value whole. False on error. */
+/* Whole text only. json_skip takes the next value whole (after JSON_KEY: that member's);
+ * json_skip_after takes the rest of the value whose first token was just taken. Both yield its
+ * exact bytes (quotes and brackets included) in `*raw` when raw is not NULL. False on a syntax
+ * error, and where there is no value: at the end of a container or of the text. */
 bool json_skip(struct json_scan *scan, struct slice *raw);
 bool json_skip_after(struct json_scan *scan, enum json_token token, struct slice *raw);
 
-/* Takes the next value, which must be of the kind asked for; a JSON null gives `*is_null` (may be
- * NULL: then null is an error). False on another type (err R2A_ERR_JSON_TYPE) or on a syntax error.
- */
+/* Whole text only. Takes the next value, which must be of the kind asked for; a JSON null gives
+ * `*is_null` and an empty value (`is_null` may be NULL: then null is an error). False on another
+ * type (R2A_ERR_JSON_TYPE, at the value) or on a syntax error; both end the scan. */
 bool json_take_string(struct json_scan *scan, struct text *value, bool *is_null);
 bool json_take_bool(struct json_scan *scan, bool *value, bool *is_null);
 /* Any JSON number, as its source text in `*raw`. */
@@ -102,13 +117,14 @@ bool json_take_number(struct json_scan *scan, struct slice *raw, bool *is_null);
 
 /* True when the current JSON_KEY, unescaped, equals `name` (which is plain ASCII). */
 bool json_key_is(const struct json_scan *scan, struct slice name);
-/* Index of the current key in a table of plain names, or -1. */
+/* Index of the current key in a table of plain ASCII names, or -1. */
 int json_key_index(const struct json_scan *scan, const struct slice *names, uint32_t count);
 
 /* Exact integer of a JSON number's source text. Accepts forms that are integers in value (1e2,
  * 5.0). False when fractional or out of int64 range. */
 bool json_number_int(struct slice number, int64_t *value);
-/* Approximate double of a JSON number (enough for comparing and clamping). */
+/* Approximate double of a JSON number (within a few units in the last place: enough for comparing
+ * and clamping). Beyond the range of double: an infinity. */
 double json_number_double(struct slice number);
 
 #endif

@@ -10,26 +10,30 @@
 
 /* Text in any form (core/slice.h): compare it, measure it, and write it in the form a target needs.
  * Pieces are valid: never cut inside an escape or a UTF-8 sequence. A lone surrogate escape
- * (\ud83d) is kept as it is between JSON strings and becomes U+FFFD when decoded to plain. */
+ * (\ud83d) is kept as it is between JSON strings and becomes U+FFFD when decoded to plain.
+ *
+ * Writers report through the rope's sticky error. They work in pieces of at most 1 KiB and may ask
+ * the rope for some 24 bytes more than they write, so a rope with `bytes_max` says LIMIT that much
+ * early at worst. */
 
 /* --- write into a rope, in the form the target needs --- */
 
 /* The inside of a JSON string (no quotes). PLAIN is escaped; ESCAPED is copied; JSON is escaped as
- * text. Only `"`, `\` and control characters are escaped when needed, nothing else (no HTML
- * escaping, '/' stays). Borrowed when long and already escaped (then the bytes must outlive the
- * rope): use _copy where the source does not live that long. */
+ * text. Only `"`, `\` and control characters are escaped, nothing else (no HTML escaping, '/'
+ * stays). Borrowed when long and already escaped (then the bytes must outlive the rope): use _copy
+ * where the source does not live that long. */
 void text_write_escaped(struct rope *rope, struct text text);
 void text_write_escaped_copy(struct rope *rope, struct text text);
 /* Quotes around text_write_escaped. */
 void text_write_string(struct rope *rope, struct text text);
 /* Decoded UTF-8 bytes. */
 void text_write_plain(struct rope *rope, struct text text);
-/* As text_write_escaped, twice: the text as the inside of a JSON string that itself stands inside a
- * JSON string. */
+/* As text_write_escaped, twice: the text as the inside of a JSON string that itself stands inside
+ * a JSON string. */
 void text_write_escaped_twice(struct rope *rope, struct text text);
 /* A JSON value held as the *content of a string* (tool-call arguments as OpenAI writes them:
- * ESCAPED or PLAIN), written as the value itself: decodes once. The caller has checked that it is
- * valid JSON (text_is_json). */
+ * ESCAPED or PLAIN), written as the value itself: decodes once, but keeps a lone surrogate as the
+ * escape it was. The caller has checked that it is valid JSON (text_json_kind). */
 void text_write_value(struct rope *rope, struct text text);
 /* A whole JSON value (form TEXT_JSON) with white space outside strings removed, as the inside of a
  * JSON string. */
@@ -46,11 +50,13 @@ bool text_is(struct text text, struct slice plain);
 bool text_is_nocase(struct text text, struct slice plain);
 bool text_starts(struct text text, struct slice plain);
 bool text_starts_nocase(struct text text, struct slice plain);
+/* Takes time in proportion to both lengths multiplied: for short needles in short texts. */
 bool text_contains_nocase(struct text text, struct slice plain_lower);
 /* Bytes of the decoded text. */
 size_t text_plain_len(struct text text);
 /* Empty, or only white space (space, tab, LF, CR after decoding). */
 bool text_is_blank(struct text text);
+/* Without the white space at both ends, or at the end; a part of the same bytes. */
 struct text text_trim(struct text text);
 struct text text_trim_end(struct text text);
 /* The decoded text as plain bytes: the same bytes when nothing needs decoding, else a copy in
@@ -75,9 +81,10 @@ enum text_json_kind text_json_kind(struct text text);
 /* --- stream --- */
 
 /* Cuts a stream of arbitrary pieces of *escaped* or *plain* text so that none ends inside an
- * escape, a UTF-8 sequence or a surrogate pair. Returns how many bytes of `piece` (from its start)
- * are safe to pass on; the rest (at most TEXT_HOLD_BYTES_MAX) must be kept and put in front of the
- * next piece. */
+ * escape, a UTF-8 sequence or a surrogate pair. Returns how many bytes of `piece` (from its start,
+ * which is where an earlier cut or the text began) are safe to pass on; the rest (at most
+ * TEXT_HOLD_BYTES_MAX) must be kept and put in front of the next piece. What remains at the end of
+ * the whole text is passed on as it is: a high surrogate whose other half never came. */
 size_t text_safe_len(struct text piece);
 
 #endif

@@ -1,0 +1,377 @@
+/* Looking at text without converting it: comparing, measuring, trimming, classifying. All of it
+ * reads through a reader, which yields decoded runs that borrow from the text. */
+#include "r2a/json/text.h"
+
+#include "r2a/json/scan.h"
+
+#include "lex.h"
+
+struct reader {
+    const char *p;
+    const char *end;
+    bool is_escaped;
+    char unit[4]; /* the last decoded escape */
+};
+
+static inline struct reader reader_of(struct text text)
+{
+    return (struct reader){
+        .p = text.ptr,
+        .end = text.ptr + text.len,
+        .is_escaped = text.form == TEXT_ESCAPED,
+    };
+}
+
+/* The next run, never empty, valid until the next call; false at the end. */
+static inline bool reader_next(struct reader *reader, struct slice *run)
+{
+    const char *stop = reader->end;
+
+    if (reader->p == reader->end)
+        return false;
+    if (reader->is_escaped) {
+        if (*reader->p == '\\') {
+            run->len = lex_decode(&reader->p, reader->end, reader->unit);
+            run->ptr = reader->unit;
+            return true;
+        }
+        stop = lex_find_backslash(reader->p, reader->end);
+    }
+    *run = slice_between(reader->p, stop);
+    reader->p = stop;
+    return true;
+}
+
+static inline char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static bool same_nocase(const char *a, const char *b, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    return true;
+}
+
+/* Whether the text begins with `plain`; `*is_all` tells whether nothing follows it. */
+static bool begins(struct text text, struct slice plain, bool ignores_case, bool *is_all)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+
+    *is_all = false;
+    while (reader_next(&reader, &run)) {
+        const size_t len = run.len < plain.len ? run.len : plain.len;
+
+        if (plain.len == 0)
+            return true;
+        if (ignores_case ? !same_nocase(run.ptr, plain.ptr, len)
+                         : memcmp(run.ptr, plain.ptr, len) != 0)
+            return false;
+        plain = slice_skip(plain, len);
+        if (len < run.len)
+            return true;
+    }
+    *is_all = true;
+    return plain.len == 0;
+}
+
+bool text_eq(struct text a, struct text b)
+{
+    struct reader reader_a = reader_of(a);
+    struct reader reader_b = reader_of(b);
+    struct slice run_a = {0};
+    struct slice run_b = {0};
+
+    if (!reader_b.is_escaped)
+        return text_is(a, text_bytes(b));
+    if (!reader_a.is_escaped)
+        return text_is(b, text_bytes(a));
+    if (slice_eq(text_bytes(a), text_bytes(b)))
+        return true;
+    for (;;) {
+        size_t len;
+
+        if (run_a.len == 0 && !reader_next(&reader_a, &run_a))
+            return run_b.len == 0 && !reader_next(&reader_b, &run_b);
+        if (run_b.len == 0 && !reader_next(&reader_b, &run_b))
+            return false;
+        len = run_a.len < run_b.len ? run_a.len : run_b.len;
+        if (memcmp(run_a.ptr, run_b.ptr, len) != 0)
+            return false;
+        run_a = slice_skip(run_a, len);
+        run_b = slice_skip(run_b, len);
+    }
+}
+
+bool text_is(struct text text, struct slice plain)
+{
+    bool is_all;
+
+    /* Decoding never lengthens, so most differences show without it. */
+    if (text.len < plain.len || (text.form != TEXT_ESCAPED && text.len != plain.len))
+        return false;
+    return begins(text, plain, false, &is_all) && is_all;
+}
+
+bool text_is_nocase(struct text text, struct slice plain)
+{
+    bool is_all;
+
+    return text.len >= plain.len && begins(text, plain, true, &is_all) && is_all;
+}
+
+bool text_starts(struct text text, struct slice plain)
+{
+    bool is_all;
+
+    return text.len >= plain.len && begins(text, plain, false, &is_all);
+}
+
+bool text_starts_nocase(struct text text, struct slice plain)
+{
+    bool is_all;
+
+    return text.len >= plain.len && begins(text, plain, true, &is_all);
+}
+
+bool text_contains_nocase(struct text text, struct slice plain_lower)
+{
+    struct text rest = text;
+
+    /* From every character on: the rest of an escaped text is an escaped text. */
+    while (rest.len >= plain_lower.len) {
+        const char *next = rest.ptr + 1;
+        bool is_all;
+
+        if (begins(rest, plain_lower, true, &is_all))
+            return true;
+        if (rest.len == 0)
+            break;
+        if (rest.form == TEXT_ESCAPED && *rest.ptr == '\\') {
+            char unit[4];
+
+            next = rest.ptr;
+            (void)lex_decode(&next, rest.ptr + rest.len, unit);
+        }
+        rest.len -= (uint32_t)(next - rest.ptr);
+        rest.ptr = next;
+    }
+    return false;
+}
+
+size_t text_plain_len(struct text text)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+    size_t len = 0;
+
+    while (reader_next(&reader, &run))
+        len += run.len;
+    return len;
+}
+
+bool text_is_blank(struct text text)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+
+    while (reader_next(&reader, &run))
+        if (lex_skip_space(run.ptr, run.ptr + run.len) != run.ptr + run.len)
+            return false;
+    return true;
+}
+
+/* --- trimming --- */
+
+/* Bytes of the white space character that ends the text; 0 when another one does. */
+static uint32_t space_at_end(struct text text)
+{
+    const char *const end = text.ptr + text.len;
+    uint32_t len;
+    const char *p;
+
+    if (text.len == 0)
+        return 0;
+    if (lex_is_space(end[-1]))
+        return 1;
+    if (text.form != TEXT_ESCAPED)
+        return 0;
+    if (text.len >= 2 && (end[-1] == 'n' || end[-1] == 't' || end[-1] == 'r') && end[-2] == '\\')
+        len = 2;
+    else if (text.len >= 6 && end[-5] == 'u' && end[-6] == '\\' &&
+             lex_escape_step(end - 6, end) == 6 && lex_unit(end - 6) <= ' ' &&
+             lex_is_space((char)lex_unit(end - 6)))
+        len = 6;
+    else
+        return 0;
+    /* The backslash begins an escape only when an even number of them stands before it. */
+    p = end - len;
+    while (p != text.ptr && p[-1] == '\\')
+        p--;
+    return (end - len - p) % 2 == 0 ? len : 0;
+}
+
+struct text text_trim_end(struct text text)
+{
+    uint32_t len;
+
+    while ((len = space_at_end(text)) > 0)
+        text.len -= len;
+    return text;
+}
+
+struct text text_trim(struct text text)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+
+    while (reader_next(&reader, &run)) {
+        const size_t spaces = (size_t)(lex_skip_space(run.ptr, run.ptr + run.len) - run.ptr);
+
+        /* An escape is one character, so a run that is not all space begins where it was read. */
+        if (spaces < run.len && run.ptr != reader.unit)
+            text.ptr = run.ptr + spaces;
+        if (spaces < run.len)
+            break;
+        text.ptr = reader.p;
+    }
+    text.len = (uint32_t)(reader.end - text.ptr);
+    return text_trim_end(text);
+}
+
+/* --- decoding --- */
+
+int64_t text_decode(struct text text, char *buf, size_t size)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+    size_t len = 0;
+
+    while (reader_next(&reader, &run)) {
+        if (run.len > size - len)
+            return -1;
+        memcpy(buf + len, run.ptr, run.len);
+        len += run.len;
+    }
+    return (int64_t)len;
+}
+
+bool text_to_plain(struct text text, struct arena *arena, struct slice *plain)
+{
+    char *copy;
+
+    if (text.form != TEXT_ESCAPED ||
+        lex_find_backslash(text.ptr, text.ptr + text.len) == text.ptr + text.len) {
+        *plain = text_bytes(text);
+        return true;
+    }
+    copy = arena_take(arena, text.len);
+    if (copy == NULL)
+        return false;
+    *plain = slice_of(copy, (size_t)text_decode(text, copy, text.len));
+    return true;
+}
+
+uint64_t text_hash(struct text text)
+{
+    struct reader reader = reader_of(text);
+    struct slice run;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    while (reader_next(&reader, &run))
+        for (size_t i = 0; i < run.len; i++)
+            hash = (hash ^ (uint8_t)run.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* --- classifying --- */
+
+static enum text_json_kind kind_of(enum json_token token)
+{
+    switch (token) {
+    case JSON_OBJECT:
+        return TEXT_IS_OBJECT;
+    case JSON_ARRAY:
+        return TEXT_IS_ARRAY;
+    case JSON_STRING:
+    case JSON_NUMBER:
+    case JSON_TRUE:
+    case JSON_FALSE:
+    case JSON_NULL:
+        return TEXT_IS_SCALAR;
+    case JSON_ERROR:
+    case JSON_MORE:
+    case JSON_OBJECT_END:
+    case JSON_ARRAY_END:
+    case JSON_KEY:
+    case JSON_END:
+        break;
+    }
+    return TEXT_NOT_JSON;
+}
+
+static enum text_json_kind whole_kind(struct slice bytes)
+{
+    struct json_scan scan;
+    enum json_token token;
+
+    json_open(&scan, bytes);
+    token = json_next(&scan);
+    if (!json_skip_after(&scan, token, NULL) || json_next(&scan) != JSON_END)
+        return TEXT_NOT_JSON;
+    return kind_of(token);
+}
+
+/* The same over decoded text, a buffer at a time. */
+static enum text_json_kind decoded_kind(struct text text)
+{
+    struct reader reader = reader_of(text);
+    struct json_scan scan;
+    struct slice run = {0};
+    char buf[256];
+    enum json_token first = JSON_MORE;
+    bool is_last = false;
+
+    json_open_pieces(&scan);
+    while (!is_last) {
+        enum json_token token;
+        size_t len = 0;
+
+        while (len < sizeof buf) {
+            size_t part;
+
+            if (run.len == 0 && !reader_next(&reader, &run)) {
+                is_last = true;
+                break;
+            }
+            part = run.len < sizeof buf - len ? run.len : sizeof buf - len;
+            memcpy(buf + len, run.ptr, part);
+            run = slice_skip(run, part);
+            len += part;
+        }
+        json_feed(&scan, slice_of(buf, len), is_last);
+        do {
+            token = json_next(&scan);
+            if (token == JSON_ERROR)
+                return TEXT_NOT_JSON;
+            if (first == JSON_MORE)
+                first = token;
+        } while (token != JSON_MORE && token != JSON_END);
+    }
+    return kind_of(first);
+}
+
+enum text_json_kind text_json_kind(struct text text)
+{
+    const struct slice bytes = text_bytes(text);
+    const char *const end = bytes.ptr + bytes.len;
+
+    if (text_is_blank(text))
+        return TEXT_IS_EMPTY;
+    if (text.form == TEXT_ESCAPED && lex_find_backslash(bytes.ptr, end) != end)
+        return decoded_kind(text);
+    return whole_kind(bytes);
+}

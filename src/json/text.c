@@ -1,0 +1,287 @@
+/* Writing text in the form a target needs. Every converter fills stretches that it reserves at the
+ * tail of the rope, 16 bytes at once where nothing has to change. */
+#include "r2a/json/text.h"
+
+#include "r2a/limits.h"
+
+#include "lex.h"
+
+/* Input bytes handled by one reservation: larger ones would leave more of a segment unused. */
+#define STRETCH 1024u
+/* What may be written past the last input byte's worth: one block of 16 and one escape. */
+#define SLACK   24u
+
+/* --- escaping --- */
+
+/* Writes `c`, which needs an escape. Twice: the escape of the escape, `"` as \\\" and LF as \\n. */
+static inline char *put_escape(char *out, uint8_t c, const bool is_twice)
+{
+    const uint8_t letter = lex_escape[c];
+
+    *out++ = '\\';
+    if (is_twice) {
+        *out++ = '\\';
+        if (letter == '"' || letter == '\\')
+            *out++ = '\\';
+    }
+    *out++ = (char)letter;
+    if (letter == 'u') {
+        *out++ = '0';
+        *out++ = '0';
+        *out++ = lex_hex_digit[c >> 4];
+        *out++ = lex_hex_digit[c & 15];
+    }
+    return out;
+}
+
+static inline __attribute__((always_inline)) void escape(struct rope *rope, struct slice bytes,
+                                                         const bool is_twice)
+{
+    const char *p = bytes.ptr;
+    const char *const end = bytes.ptr + bytes.len;
+
+    while (p != end) {
+        const size_t left = (size_t)(end - p);
+        const size_t size = (left < STRETCH ? left : STRETCH) + SLACK;
+        char *const begin = rope_reserve(rope, size);
+        const char *const limit = begin + size - SLACK;
+        char *out = begin;
+
+        if (begin == NULL)
+            return;
+        while (p != end && out <= limit) {
+#if LEX_SSE2
+            if (end - p >= 16) {
+                const __m128i block = lex_load(p);
+                const uint32_t bits = lex_bits(lex_escapes(block));
+                uint32_t run;
+
+                _mm_storeu_si128((__m128i *)(void *)out, block);
+                if (lex_likely(bits == 0)) {
+                    p += 16;
+                    out += 16;
+                    continue;
+                }
+                run = (uint32_t)__builtin_ctz(bits);
+                p += run;
+                out = put_escape(out + run, (uint8_t)*p++, is_twice);
+                continue;
+            }
+#endif
+            if (lex_escape[(uint8_t)*p] != 0)
+                out = put_escape(out, (uint8_t)*p, is_twice);
+            else
+                *out++ = *p;
+            p++;
+        }
+        rope_commit(rope, (size_t)(out - begin));
+    }
+}
+
+static void escape_once(struct rope *rope, struct slice bytes)
+{
+    escape(rope, bytes, false);
+}
+
+void text_write_escaped(struct rope *rope, struct text text)
+{
+    if (text.form == TEXT_ESCAPED)
+        rope_borrow(rope, text_bytes(text));
+    else
+        escape_once(rope, text_bytes(text));
+}
+
+void text_write_escaped_copy(struct rope *rope, struct text text)
+{
+    if (text.form == TEXT_ESCAPED)
+        rope_put(rope, text_bytes(text));
+    else
+        escape_once(rope, text_bytes(text));
+}
+
+void text_write_string(struct rope *rope, struct text text)
+{
+    rope_put_char(rope, '"');
+    text_write_escaped(rope, text);
+    rope_put_char(rope, '"');
+}
+
+void text_write_escaped_twice(struct rope *rope, struct text text)
+{
+    if (text.form == TEXT_ESCAPED)
+        escape_once(rope, text_bytes(text));
+    else
+        escape(rope, text_bytes(text), true);
+}
+
+/* --- decoding --- */
+
+/* Decoding never writes more than it reads: six bytes of \uXXXX give three at most. */
+static inline __attribute__((always_inline)) void decode(struct rope *rope, struct slice bytes,
+                                                         const bool keeps_lone)
+{
+    const char *p = bytes.ptr;
+    const char *const end = bytes.ptr + bytes.len;
+
+    while (p != end) {
+        const size_t left = (size_t)(end - p);
+        const size_t size = (left < STRETCH ? left : STRETCH) + SLACK;
+        char *const begin = rope_reserve(rope, size);
+        const char *const limit = begin + size - SLACK;
+        char *out = begin;
+
+        if (begin == NULL)
+            return;
+        while (p != end && out <= limit) {
+            const char *escape_begin;
+
+#if LEX_SSE2
+            if (end - p >= 16) {
+                const __m128i block = lex_load(p);
+                const uint32_t bits = lex_bits(_mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
+                uint32_t run;
+
+                _mm_storeu_si128((__m128i *)(void *)out, block);
+                run = bits == 0 ? 16 : (uint32_t)__builtin_ctz(bits);
+                p += run;
+                out += run;
+                if (lex_likely(bits == 0))
+                    continue;
+            }
+#endif
+            if (*p != '\\') {
+                *out++ = *p++;
+                continue;
+            }
+            escape_begin = p;
+            if (keeps_lone && lex_is_lone(p, end)) {
+                p += 6;
+                memcpy(out, escape_begin, 6);
+                out += 6;
+            } else {
+                out += lex_decode(&p, end, out);
+            }
+        }
+        rope_commit(rope, (size_t)(out - begin));
+    }
+}
+
+void text_write_plain(struct rope *rope, struct text text)
+{
+    if (text.form == TEXT_ESCAPED)
+        decode(rope, text_bytes(text), false);
+    else
+        rope_put(rope, text_bytes(text));
+}
+
+void text_write_value(struct rope *rope, struct text text)
+{
+    if (text.form == TEXT_ESCAPED)
+        decode(rope, text_bytes(text), true);
+    else
+        rope_put(rope, text_bytes(text));
+}
+
+/* --- compacting --- */
+
+static inline __attribute__((always_inline)) void compact(struct rope *rope, struct slice json,
+                                                          const bool is_escaped)
+{
+    const char *p = json.ptr;
+    const char *const end = json.ptr + json.len;
+    const char *run = p; /* bytes from here to `p` are kept and not yet written */
+
+    for (;;) {
+        while (p != end && *p != '"' && !lex_is_space(*p))
+            p++;
+        if (p != end && *p == '"') {
+            p = lex_find_quote(p + 1, end);
+            while (p != end && *p == '\\')
+                p = end - p < 2 ? end : lex_find_quote(p + 2, end);
+            p += p != end;
+            continue;
+        }
+        if (is_escaped)
+            escape_once(rope, slice_between(run, p));
+        else
+            rope_put(rope, slice_between(run, p));
+        if (p == end)
+            return;
+        run = p = lex_skip_space(p, end);
+    }
+}
+
+void text_write_json_compact(struct rope *rope, struct text json)
+{
+    compact(rope, text_bytes(json), false);
+}
+
+void text_write_json_compact_escaped(struct rope *rope, struct text json)
+{
+    compact(rope, text_bytes(json), true);
+}
+
+/* --- cutting --- */
+
+/* Whether UTF-8 may be cut in the last three bytes; where. */
+static size_t safe_utf8(const char *ptr, size_t len)
+{
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        const uint8_t c = (uint8_t)ptr[len - back];
+
+        if (c < 0x80)
+            break;
+        if (c >= 0xc0) {
+            const size_t need = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+            return back < need ? len - back : len;
+        }
+    }
+    return len;
+}
+
+/* Whether an escape, or a pair of them, may be cut by the end; where.
+ *
+ * Twelve bytes before the end are enough to see a whole pair, but whether a backslash there begins
+ * an escape or is the second of one is known only from the first of its row. */
+static size_t safe_escapes(const char *ptr, size_t len)
+{
+    size_t i = len > TEXT_HOLD_BYTES_MAX ? len - TEXT_HOLD_BYTES_MAX : 0;
+
+    while (i > 0 && ptr[i - 1] == '\\')
+        i--;
+    while (i < len) {
+        size_t unit = i;
+
+        if (ptr[i] != '\\') {
+            i++;
+            continue;
+        }
+        if (len - i < 2)
+            return i;
+        if (ptr[i + 1] != 'u') {
+            i += 2;
+            continue;
+        }
+        if (len - i < 6)
+            return i;
+        i += 6;
+        if (lex_escape_step(ptr + unit, ptr + len) != 6 || !lex_is_high(lex_unit(ptr + unit)))
+            continue;
+        if (i == len || (ptr[i] == '\\' && (i + 1 == len || (ptr[i + 1] == 'u' && len - i < 6))))
+            return unit;
+        if (ptr[i] == '\\' && lex_escape_step(ptr + i, ptr + len) == 6 &&
+            lex_is_low(lex_unit(ptr + i)))
+            i += 6;
+    }
+    return len;
+}
+
+size_t text_safe_len(struct text piece)
+{
+    if (piece.form == TEXT_JSON || piece.len == 0)
+        return piece.len;
+    if ((uint8_t)piece.ptr[piece.len - 1] >= 0x80)
+        return safe_utf8(piece.ptr, piece.len);
+    return piece.form == TEXT_ESCAPED ? safe_escapes(piece.ptr, piece.len) : piece.len;
+}
