@@ -1,0 +1,198 @@
+/* Digests and random bytes; the one file of this module that knows BearSSL. */
+#include "r2a/core/hash.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <bearssl.h>
+
+#include "r2a/core/check.h"
+
+/* --- SHA-256 --- */
+
+_Static_assert(sizeof(br_sha256_context) <= sizeof(struct sha256), "the header's room suffices");
+_Static_assert(_Alignof(br_sha256_context) <= _Alignof(struct sha256), "and is aligned");
+_Static_assert(SHA256_BYTES == br_sha256_SIZE, "one digest");
+
+static br_sha256_context *context(struct sha256 *sha)
+{
+    return (br_sha256_context *)(void *)sha->opaque;
+}
+
+void sha256_init(struct sha256 *sha)
+{
+    br_sha256_init(context(sha));
+}
+
+void sha256_add(struct sha256 *sha, struct slice bytes)
+{
+    if (bytes.len > 0)
+        br_sha256_update(context(sha), bytes.ptr, bytes.len);
+}
+
+void sha256_end(const struct sha256 *sha, unsigned char digest[SHA256_BYTES])
+{
+    br_sha256_out((const br_sha256_context *)(const void *)sha->opaque, digest);
+}
+
+void sha256_of(struct slice bytes, unsigned char digest[SHA256_BYTES])
+{
+    struct sha256 sha;
+
+    sha256_init(&sha);
+    sha256_add(&sha, bytes);
+    sha256_end(&sha, digest);
+}
+
+void hmac_sha256(struct slice key, struct slice bytes, unsigned char mac[SHA256_BYTES])
+{
+    br_hmac_key_context prepared;
+    br_hmac_context hmac;
+
+    br_hmac_key_init(&prepared, &br_sha256_vtable, key.ptr, key.len);
+    br_hmac_init(&hmac, &prepared, 0);
+    if (bytes.len > 0)
+        br_hmac_update(&hmac, bytes.ptr, bytes.len);
+    (void)br_hmac_out(&hmac, mac);
+}
+
+bool hash_equal(struct slice a, struct slice b)
+{
+    unsigned char differs = 0;
+
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        differs |= (unsigned char)(a.ptr[i] ^ b.ptr[i]);
+        /* Else the compiler may see that nothing can change any more and stop early. */
+        __asm__ volatile("" : "+r"(differs));
+    }
+    return differs == 0;
+}
+
+/* --- FNV-1a --- */
+
+uint64_t fnv1a_64_add(uint64_t hash, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        hash = (hash ^ (unsigned char)bytes.ptr[i]) * 0x100000001b3ull;
+    return hash;
+}
+
+uint64_t fnv1a_64(struct slice bytes)
+{
+    return fnv1a_64_add(FNV1A_64_START, bytes);
+}
+
+/* --- random bytes --- */
+
+#define KEY_BYTES  32u
+#define POOL_BYTES 512u
+
+/* Key stream made ahead. Its first bytes become the next key at once and bytes handed out are
+ * wiped, so that what lies here tells nothing about what was handed out before. */
+struct generator {
+    unsigned char key[KEY_BYTES];
+    unsigned char pool[POOL_BYTES];
+    uint32_t left; /* unused bytes at the pool's end */
+    bool is_seeded;
+};
+
+static _Thread_local struct generator generator;
+
+static void seed_from_system(struct generator *gen)
+{
+    size_t have = 0;
+
+    while (have < KEY_BYTES) {
+        ssize_t got = getrandom(gen->key + have, KEY_BYTES - have, 0);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        check(got > 0);
+        have += (size_t)got;
+    }
+    gen->is_seeded = true;
+}
+
+static void refill(struct generator *gen)
+{
+    static const unsigned char nonce[12];
+
+    if (!gen->is_seeded)
+        seed_from_system(gen);
+    memset(gen->pool, 0, POOL_BYTES);
+    (void)br_chacha20_ct_run(gen->key, nonce, 0, gen->pool, POOL_BYTES);
+    memcpy(gen->key, gen->pool, KEY_BYTES);
+    memset(gen->pool, 0, KEY_BYTES);
+    gen->left = POOL_BYTES - KEY_BYTES;
+}
+
+void random_bytes(void *to, size_t size)
+{
+    struct generator *gen = &generator;
+    unsigned char *out = to;
+
+    while (size > 0) {
+        unsigned char *from;
+        size_t part;
+
+        if (gen->left == 0)
+            refill(gen);
+        part = size < gen->left ? size : gen->left;
+        from = gen->pool + POOL_BYTES - gen->left;
+        memcpy(out, from, part);
+        memset(from, 0, part);
+        gen->left -= (uint32_t)part;
+        out += part;
+        size -= part;
+    }
+}
+
+uint64_t random_u64(void)
+{
+    uint64_t value;
+
+    random_bytes(&value, sizeof(value));
+    return value;
+}
+
+uint64_t random_below(uint64_t bound)
+{
+    uint64_t skip, value;
+
+    check(bound > 0);
+    skip = (0 - bound) % bound; /* 2^64 mod bound: values below it would come once too often */
+    do
+        value = random_u64();
+    while (value < skip);
+    return value % bound;
+}
+
+void random_base62(char *to, size_t count)
+{
+    static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t at = 0;
+
+    while (at < count) {
+        unsigned char bytes[32];
+        size_t need = count - at < sizeof(bytes) ? count - at : sizeof(bytes);
+
+        random_bytes(bytes, need);
+        for (size_t i = 0; i < need; i++) {
+            /* 248 is 4 * 62: above it characters would not be equally likely. */
+            if (bytes[i] < 248)
+                to[at++] = alphabet[bytes[i] % 62];
+        }
+    }
+}
+
+void random_seed(uint64_t seed)
+{
+    struct generator *gen = &generator;
+
+    memset(gen, 0, sizeof(*gen));
+    memcpy(gen->key, &seed, sizeof(seed));
+    gen->is_seeded = true;
+}
