@@ -90,7 +90,7 @@ static inline struct log_field log_kv_bool(const char *key, bool value)
 
 /* The name of an r2a_err: key "err". */
 struct log_field log_kv_err(int32_t err);
-/* The text of an errno value: key "errno". */
+/* The name of an errno value, its number when it is a rare one: key "errno". */
 struct log_field log_kv_errno(int errnum);
 
 /* One per call site, static. Counters only, so threads may share it without a lock. */
