@@ -125,17 +125,18 @@ need_compiler() {
 # need_libraries LIBC: sets LIB_CFLAGS and LIB_LDFLAGS for liburing and BearSSL. The source build is preferred (our
 # flags, a known version); without a source a glibc build takes the distribution's packages.
 need_libraries() {
-    local libc=$1 name version
+    local libc=$1 name source version
     LIB_CFLAGS='' LIB_LDFLAGS=''
     need gcc unpack
     for name in liburing bearssl; do
         if with_lock "$DEPS" library $name "$libc"; then
             version=$(<"$REPLY/version")
             LIB_CFLAGS+=" -isystem $REPLY/include $(<"$REPLY/defines")"
-            LIB_LDFLAGS+=" $REPLY/lib/lib${name}.a"
-            LIB_LDFLAGS=${LIB_LDFLAGS/libliburing/liburing}
+            LIB_LDFLAGS+=" $REPLY/lib/lib${name#lib}.a"
         else
-            [ "$libc" = glibc ] || die "no source of $name: give it by ${name^^}_SRC=FOLDER or TARBALL"
+            source=${name^^}_SRC
+            [ -z "${!source:-}" ] || die "$source=${!source} cannot be used"
+            [ "$libc" = glibc ] || die "no source of $name: give it by $source=FOLDER or TARBALL"
             case $name in liburing) need uring-dev ;; *) need bearssl-dev ;; esac
             say "no source of $name; using the system's"
             version=system

@@ -73,7 +73,7 @@ unit_tests() {
     done | sort -u | grep . | tr '\n' ' ')
     library_objects $modules || report_uncompiled
     mapfile -t support < <(find tests/unit -name '*.c' ! -name 'test_*.c' | sort)
-    CFLAGS_MORE='-I. -Itests/unit' compile "${tests[@]}" ${support[@]+"${support[@]}"} || report_uncompiled
+    CFLAGS_MORE='-I. -Itests/unit -Itests -Wno-missing-prototypes' compile "${tests[@]}" ${support[@]+"${support[@]}"} || report_uncompiled
     for test in "${tests[@]}"; do
         module=${test#tests/unit/}
         module=${module%/*}
