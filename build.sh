@@ -3,7 +3,7 @@
 # argument to see its verbs. Sources are found by themselves: src/<module>/**/*.c is the program, src/main its entry,
 # tests/unit/<module>/test_<file>.c one test program each, tests/fuzz/fuzz_<file>.c one fuzz target each.
 #
-# Environment: BUILD_DIR (default build), CC (default gcc), JOBS, FLAVOUR (of what unit, golden and test run:
+# Environment: BUILD_DIR (default build), CC (default gcc), JOBS, FLAVOUR (of what unit, golden, e2e and test run:
 # debug, release, asan), BEARSSL_SRC and LIBURING_SRC (a folder or tarball to build instead of the pinned source),
 # CFLAGS_EXTRA (appended to every compile).
 set -euo pipefail
@@ -178,7 +178,7 @@ use() {
         fi
         [ "$flavour" = musl ] && libc=musl
         ;;
-    debug) CFLAGS+=' -O1 -DR2A_CHECK_SLOW -fno-omit-frame-pointer' ;;
+    debug) CFLAGS+=' -O1 -DR2A_CHECK_SLOW -DR2A_HEAP_CHECK -fno-omit-frame-pointer' ;;
     asan | fuzz)
         CFLAGS+=' -O1 -DR2A_CHECK_SLOW -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
         LDFLAGS+=' -fsanitize=address,undefined'

@@ -25,7 +25,10 @@ do_ci() {
     step 'test, ASan and UBSan' env CC=gcc FLAVOUR=asan "$self" test
     step 'fuzz smoke' "$self" fuzz-smoke
     step dist "$self" dist
-    [ ! -x "$BUILD_DIR/dist/ring2api" ] || step 'smoke of the static binary' "$self" smoke
+    if [ -x "$BUILD_DIR/dist/ring2api" ]; then
+        step 'smoke of the static binary' "$self" smoke
+        step 'e2e of the static binary' env "R2A_BIN=$BUILD_DIR/dist/ring2api" "$self" e2e
+    fi
     [ ! -f bench/counts.txt ] || step 'instruction counts' "$self" count
     if [ ${#CI_LOST[@]} -gt 0 ]; then
         say "ci: failed after $((SECONDS - start)) s: $(printf '%s; ' "${CI_LOST[@]}")"

@@ -302,18 +302,20 @@ node_install() {
         (cd "$2" && npm ci --no-audit --no-fund --loglevel=error >&2) && touch "$2/.complete"
 }
 
-# e2e_tests FILTER: runs tests/e2e/run.sh with R2A_BIN (the program), R2A_FLAVOUR, E2E_PYTHON, E2E_NODE,
-# E2E_NODE_MODULES, E2E_AGENTS and E2E_TMP. It ends with "N passed, N failed".
+# e2e_tests FILTER: runs tests/e2e/run.sh with R2A_BIN (the program: of FLAVOUR, unless the caller names one), E2E_PYTHON,
+# E2E_NODE, E2E_NODE_MODULES, E2E_AGENTS and E2E_TMP. It ends with "N passed, N failed".
 e2e_tests() {
-    local flavour=release status=0
+    local status=0
     [ -f tests/e2e/run.sh ] || return 0
-    [ "$FLAVOUR" = debug ] || flavour=$FLAVOUR
-    do_build "$flavour"
-    R2A_BIN=$(absolute "$PROGRAM_OUTPUT")
-    [ -x "$R2A_BIN" ] || return 0
+    if [ -z "${R2A_BIN:-}" ]; then
+        do_build "$FLAVOUR"
+        R2A_BIN=$PROGRAM_OUTPUT
+        [ -f src/main/main.c ] || return 0
+    fi
+    R2A_BIN=$(absolute "$R2A_BIN")
     e2e_need
     E2E_TMP=$(absolute "$BUILD_DIR/e2e")
-    export R2A_BIN E2E_TMP R2A_FLAVOUR=$flavour
+    export R2A_BIN E2E_TMP R2A_FLAVOUR=$FLAVOUR
     mkdir -p "$E2E_TMP"
     bash tests/e2e/run.sh "$@" 2>&1 | tee "$E2E_TMP/log" || status=1
     count_closing "$E2E_TMP/log" $status
