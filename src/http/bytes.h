@@ -56,7 +56,7 @@ static inline const char *scan_line_end_plain(const char *at, const char *end)
 /* Outside strings of JSON text: what opens, closes or begins a string. */
 static inline const char *scan_json_mark_plain(const char *at, const char *end)
 {
-    while (at < end && *at != '"' && (*at & 0x5f) != '[' && (*at & 0x5f) != ']')
+    while (at < end && *at != '"' && (*at & 0xdf) != '[' && (*at & 0xdf) != ']')
         at++;
     return at;
 }
@@ -154,7 +154,7 @@ static inline const char *scan_json_mark(const char *at, const char *end)
     while (end - at >= 16) {
         __m128i bytes = load16(at);
         /* '[' and '{' differ by 0x20 alone, and so do ']' and '}' */
-        __m128i folded = _mm_and_si128(bytes, _mm_set1_epi8(0x5f));
+        __m128i folded = _mm_and_si128(bytes, _mm_set1_epi8((char)0xdf));
         __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(folded, _mm_set1_epi8('[')),
                                                  _mm_cmpeq_epi8(folded, _mm_set1_epi8(']'))),
                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));

@@ -35,11 +35,19 @@ struct framing {
      * most 1 GiB) is refused. */
     void (*init)(void *state, struct mem *mem, uint32_t frame_bytes_max);
     /* Consumes from `in`, which may end anywhere. Returns >0: bytes consumed, one frame in
-     * `*frame`, valid until the next call of feed, finish or free, and as long as `in` stays. 0:
-     * all of `in` was kept (or had no byte) and more is needed. <0, sticky: FRAME_LIMIT,
-     * FRAME_SYNTAX or NO_MEMORY; then nothing of `in` was consumed by this call, and `frame->raw`
-     * has the bytes of earlier calls that no frame covered: a relay forwards those, then `in`, then
-     * the rest, and stops observing. */
+     * `*frame`, which borrows from `in` or from buffers of the state, until the next call. 0: all
+     * of `in` was kept (or had no byte) and more is needed. <0, sticky: FRAME_LIMIT, FRAME_SYNTAX
+     * or NO_MEMORY; then nothing of `in` was consumed by this call, and `frame->raw` has the bytes
+     * of earlier calls that no frame covered: a relay forwards those, then `in`, then the rest, and
+     * stops observing.
+     *
+     *     while ((n = framing->feed(state, in, &frame)) > 0) {
+     *         ... frame ...
+     *         in = slice_skip(in, (size_t)n);
+     *     }
+     *
+     * The last call, with nothing left, gives the last frame's buffers back: do not leave it out.
+     */
     int32_t (*feed)(void *state, struct slice in, struct frame *frame);
     /* The stream ended properly. 1: a last frame (call again); 0: done; R2A_ERR_TRUNCATED: the
      * framing itself was cut, `frame->raw` has the bytes no frame covered. */

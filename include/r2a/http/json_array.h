@@ -13,15 +13,20 @@
  * without alt=sse. Elements are cut by brace depth outside strings; whether they are valid JSON is
  * their reader's business. Each is FRAME_DATA; an object where the array should begin is
  * FRAME_STRAY. The contract is that of struct framing (http/framing.h); finish before the closing
- * bracket says R2A_ERR_TRUNCATED. */
+ * bracket says R2A_ERR_TRUNCATED (after which the frames already given stay good). Elements that
+ * are neither objects nor arrays are R2A_ERR_FRAME_SYNTAX. */
 struct json_array {
     struct mem *mem;
     struct gather gather; /* the element so far, when earlier segments hold some of it */
     uint32_t frame_bytes_max;
+    uint32_t element_at; /* in the block: separators, then the element */
+    uint32_t scan_at;
     uint32_t depth;
-    int32_t err; /* sticky */
-    uint8_t state;
+    int32_t err;   /* sticky */
+    uint8_t state; /* json_array.c */
+    bool is_stray;
     bool in_string, in_escape;
+    bool is_given; /* the gather buffer belongs to the frame given last */
 };
 
 void json_array_init(struct json_array *array, struct mem *mem, uint32_t frame_bytes_max);

@@ -25,11 +25,12 @@ struct sse {
     uint32_t data_at, data_len; /* the first data line's value */
     uint32_t data_count;
     uint32_t stray_depth;
-    int32_t err; /* sticky */
-    uint8_t state;
-    bool skip_lf; /* a CR ended a line and its LF may follow */
-    bool has_fields;
-    bool in_string, in_escape; /* of a stray JSON text */
+    int32_t err;        /* sticky */
+    bool is_first_line; /* of the stream: a BOM may come before it */
+    bool skip_lf;       /* a CR ended a line and its LF may follow */
+    bool has_fields;    /* the block has a line that is no comment */
+    bool in_stray, in_string, in_escape;
+    bool is_given; /* the gather buffers belong to the frame given last */
 };
 
 /* Frames: DATA (an event with data; `name` is its event field, or empty), COMMENT (a comment
