@@ -179,8 +179,8 @@ void id_derive(struct slice seed, char id[ID_DERIVED_BYTES]);
 /* ---- arguments (2.6) ---- */
 
 /* Tool-call arguments of any form as a JSON object: TEXT_JSON or the content of a string. Empty:
- * {}; another JSON value: {"value":…}; not JSON: {"_raw":"…"}. `borrows`: the bytes outlive the
- * rope. */
+ * {}; another JSON value: {"value":…}; not JSON: {"_raw":"…"}. Long ones are borrowed: the bytes
+ * must outlive the rope. */
 void args_write_object(struct rope *out, struct text args);
 /* The same as the *inside* of a JSON string. An object (TEXT_JSON) loses its white space; what came
  * as a string stays as it is; empty becomes {}. */
@@ -202,8 +202,8 @@ struct unwrap {
     char hold[16];
     char kept[48]; /* what was swallowed while it still looked like the wrapping */
 };
-/* `put` gets each piece of free text: `text.form` is ESCAPED, safe to pass on, valid for the call.
- */
+/* `put` gets each piece of free text: ESCAPED, or PLAIN where nothing was wrapped; safe to pass on,
+ * valid for the call. */
 typedef enum r2a_err (*unwrap_fn)(void *context, struct text text);
 enum r2a_err unwrap_feed(struct unwrap *unwrap, struct text piece, unwrap_fn put, void *context);
 enum r2a_err unwrap_end(struct unwrap *unwrap, unwrap_fn put, void *context);
@@ -221,7 +221,8 @@ struct result_sum {
     uint32_t media_count; /* IMAGE, AUDIO, VIDEO and binary FILE parts */
     uint32_t images_count;
 };
-void result_sum(const struct ir_tape *tape, uint32_t part, struct result_sum *sum);
+void result_sum(const struct ir_tape *tape, uint32_t part, struct arena *arena,
+                struct result_sum *sum);
 /* All text of a RESULT part, joined by \n, as the inside of a JSON string. `error_prefix`: put
  * "Error: " before it when IR_IS_ERROR is set and the text does not start with "error". Media are
  * left out. */
