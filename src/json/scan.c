@@ -246,6 +246,7 @@ static enum json_token whole_literal(struct json_scan *scan, const char *p, stru
 
 /* Progress of a number; the names say what was just taken. */
 enum number {
+    NUMBER_BEGIN,
     NUMBER_MINUS,
     NUMBER_ZERO,
     NUMBER_INT,
@@ -266,6 +267,10 @@ static inline bool number_may_end(enum number progress)
 static enum number number_step(enum number progress, char c)
 {
     switch (progress) {
+    case NUMBER_BEGIN:
+        if (c == '-')
+            return NUMBER_MINUS;
+        /* fall through */
     case NUMBER_MINUS:
         return c == '0' ? NUMBER_ZERO : is_digit(c) ? NUMBER_INT : NUMBER_STOP;
     case NUMBER_INT:
@@ -469,7 +474,7 @@ static enum json_token piece_begin(struct json_scan *scan, const char *p, enum j
 {
     scan->state = STATE_INSIDE;
     scan->inside = (uint8_t)token;
-    scan->progress = NUMBER_MINUS;
+    scan->progress = 0;
     scan->pos = p;
     return piece_inside(scan);
 }
@@ -601,10 +606,9 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
         default:
             if (*p != '-' && !is_digit(*p))
                 break;
-            if (!is_pieces)
-                return whole_number(scan, p);
-            /* A first digit is what may follow a minus. */
-            return piece_begin(scan, *p == '-' ? p + 1 : p, JSON_NUMBER);
+            if (is_pieces)
+                return piece_begin(scan, p, JSON_NUMBER);
+            return whole_number(scan, p);
         }
         break;
     case STATE_DONE:
@@ -669,8 +673,13 @@ void json_open_recall(struct json_scan *scan, struct slice bytes, const struct j
     open(scan, bytes, false);
     if (memo == NULL || memo->count == 0)
         return;
+    /* A span of the text that was noted is fine too: what came before it is not met again. */
+    while (scan->recall_next < memo->count && memo->spans[scan->recall_next].begin < bytes.ptr)
+        scan->recall_next++;
+    if (scan->recall_next == memo->count)
+        return;
     scan->recall = memo;
-    scan->recall_begin = memo->spans[0].begin;
+    scan->recall_begin = memo->spans[scan->recall_next].begin;
 }
 
 void json_open_pieces(struct json_scan *scan)
