@@ -53,6 +53,7 @@ usage: ./build.sh VERB
   bench [ARG..]        bench/run.sh on the binary that dist makes
   fmt [--check]        clang-format
   lint                 layering, banned calls, headers, format
+  tidy [FILTER]        clang-tidy on some or all sources (slow)
   dist                 static stripped build/dist/ring2api, root-filesystem tarball, seccomp profile
   clean                remove what was built (build/deps, the libraries, stays; clean --all removes it too)
 
@@ -75,6 +76,7 @@ need() {
         clang-rt) compgen -G '/usr/lib/llvm-14/lib/clang/14*/lib/linux/libclang_rt.fuzzer-x86_64.a' >/dev/null ||
             missing+=(libclang-rt-14-dev) ;;
         format) command -v clang-format-14 >/dev/null || missing+=(clang-format-14) ;;
+        tidy) command -v clang-tidy-14 >/dev/null || missing+=(clang-tidy-14) ;;
         musl) command -v musl-gcc >/dev/null || missing+=(musl-tools) ;;
         criterion) [ -f /usr/include/criterion/criterion.h ] || missing+=(libcriterion-dev) ;;
         unpack) command -v xz >/dev/null || missing+=(xz-utils) ;;
@@ -351,7 +353,7 @@ main() {
     local verb=${1:-help}
     [ $# -eq 0 ] || shift
     case $verb in
-    run | build | test | unit | golden | e2e | sim | ci | fuzz | count | bench | fmt | lint | dist | clean) "do_$verb" "$@" ;;
+    run | build | test | unit | golden | e2e | sim | ci | fuzz | count | bench | fmt | lint | tidy | dist | clean) "do_$verb" "$@" ;;
     smoke | pure) "do_$verb" "$@" ;; # steps of ci
     fuzz-smoke) do_fuzz_smoke ;;
     help | -h | --help) usage ;;

@@ -121,3 +121,14 @@ do_fmt() {
         printf '%s\n' "${files[@]}" | xargs -P "$JOBS" -n 16 clang-format-14 -i
     fi
 }
+
+# tidy [FILTER]: clang-tidy over the sources whose path holds FILTER
+do_tidy() {
+    local files
+    CC=clang-14
+    need gcc clang tidy
+    use debug
+    mapfile -t files < <(find src -name '*.c' | sort | grep -F -e "${1:-}")
+    [ ${#files[@]} -gt 0 ] || die "no source matches '$1'"
+    printf '%s\n' "${files[@]}" | CFLAGS=$CFLAGS xargs -P "$JOBS" -I{} bash -c 'clang-tidy-14 --quiet "$1" -- $CFLAGS 2>/dev/null' _ {}
+}
