@@ -80,21 +80,22 @@ do_bench() {
     exec bash bench/run.sh "$@"
 }
 
-# Instruction counts. bench/count_<file>.c prints the names of its fixtures for --list, and given one, prepares it and
-# calls count_run(), whose instructions (with all it calls) callgrind counts. A count that rises by more than 1 % fails.
+# Instruction counts of bench/count_<topic>.c (bench/count.h says how one looks), built as dist builds the program, so that
+# they are the counts of what ships and of no C library that picks its functions by the machine.
 do_count() {
     local update=false source name program fixture log counted expected lost=0 out=$BUILD_DIR/count/counts.txt
     [ "${1:-}" != --update ] || update=true
-    CC=gcc
-    need gcc valgrind
-    use count
+    need gcc musl valgrind
+    CC=musl-gcc
+    use musl
+    LDFLAGS+=' -static'
     mkdir -p "${out%/*}"
     : >"$out"
-    for source in bench/count_*.c; do
+    for source in bench/count_*.c; do # a program each
         [ -f "$source" ] || continue
         name=$(basename "$source" .c)
         program=$BUILD_DIR/count/$name
-        build_tool "$name" "$program" "$source" || die "$name was not built"
+        build_tool "$name" "$program" "$source" bench/count.c || die "$name was not built"
         for fixture in $("$program" --list); do
             log=$BUILD_DIR/count/$name.$fixture.out
             env -i valgrind --tool=callgrind --collect-atstart=no --toggle-collect=count_run --callgrind-out-file="$log" \

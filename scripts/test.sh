@@ -124,17 +124,20 @@ unit_tests() {
 build_tool() {
     local name=$1 output=$2 source objects=()
     shift 2
-    library_objects $ALL_MODULES || say "$name: going on without $(tr '\n' ' ' <"$OBJ/.failed")"
+    if [ "${TOOLS_OBJ:-}" != "$OBJ" ]; then # once a run
+        library_objects $ALL_MODULES || say "going on without $(tr '\n' ' ' <"$OBJ/.failed")"
+        TOOLS_OBJ=$OBJ TOOLS_LIBRARY=$LIBRARY
+    fi
     CFLAGS_MORE='-I. -Itests/unit -Itests -Wno-missing-prototypes' compile "$@" || {
         say "$name: did not compile: $(tr '\n' ' ' <"$OBJ/.failed")"
         return 1
     }
-    for source; do
-        objects+=("$OBJ/${source%.c}.o")
+    for source in "$@" src/core/musl_mem.c; do # the latter by name: link-time optimisation asks for it after archives
+        [ ! -f "$OBJ/${source%.c}.o" ] || objects+=("$OBJ/${source%.c}.o")
     done
-    if ! is_newer_than_all "$output" "${objects[@]}" "$LIBRARY" "$OBJ/flags"; then
+    if ! is_newer_than_all "$output" "${objects[@]}" "$TOOLS_LIBRARY" "$OBJ/flags"; then
         mkdir -p "${output%/*}"
-        if ! $CC $CFLAGS $LDFLAGS ${LDFLAGS_MORE:-} "${objects[@]}" "$LIBRARY" $LIB_LDFLAGS -lm -o "$output.$$"; then
+        if ! $CC $CFLAGS $LDFLAGS ${LDFLAGS_MORE:-} "${objects[@]}" "$TOOLS_LIBRARY" $LIB_LDFLAGS -lm -o "$output.$$"; then
             say "$name: did not link"
             return 1
         fi
