@@ -2,8 +2,9 @@
 #
 # A source comes, first found wins, from: the folder or tarball in BEARSSL_SRC / LIBURING_SRC; a tarball fetched
 # earlier into $DEPS/sources; `apt-get source` of the distribution, with source lists made for this one call (no
-# root, nothing changed on the system). A tarball must match a row of third_party/<name>/pins; a folder is the
-# caller's word. Both end as static libraries under $DEPS/<name>-<id>-<libc>/{include,lib}, beside two small files:
+# root, nothing changed on the system). A tarball must match a row of third_party/<name>/pins; only where the
+# distribution has another version is that one taken, on its signature, and said. A folder is the caller's word.
+# Both end as static libraries under $DEPS/<name>-<id>-<libc>/{include,lib}, beside two small files:
 # `version` and `defines` (what the found version offers beyond the pinned one).
 
 BEARSSL_CFLAGS='-O2 -fPIE -fstack-protector-strong -fno-math-errno'
@@ -49,11 +50,19 @@ source_take() {
         tarball=$given
         [ -f "$tarball" ] || die "no such folder or tarball: $given"
     else
-        tarball=$(source_pinned "$name") || { source_fetch "$name" >&2 && tarball=$(source_pinned "$name"); } || return 1
+        tarball=$(source_pinned "$name") || {
+            source_fetch "$name" >&2 || return 1
+            tarball=$(source_pinned "$name" || find "$DEPS/sources" -name "${name}_*.orig.tar.[gx]z" | sort -V | tail -n 1)
+        }
+        [ -n "$tarball" ] || return 1
     fi
     sum=$(sha256_of "$tarball")
     version=$(pin_version "$name" "$sum")
-    [ -n "$version" ] || die "$tarball: sha256 $sum is not in third_party/$name/pins"
+    if [ -z "$version" ]; then
+        [ -z "$given" ] || die "$tarball: sha256 $sum is not in third_party/$name/pins"
+        version=${tarball##*_} version=${version%.orig.tar.*}
+        say "$name $version is not in third_party/$name/pins: taken on the distribution's signature"
+    fi
     folder=$DEPS/sources/$name-$version
     if [ ! -f "$folder/.unpacked" ]; then
         rm -rf "$folder" && mkdir -p "$folder"
