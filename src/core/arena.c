@@ -56,7 +56,7 @@ static void *take_alone(struct arena *arena, size_t size)
         return NULL;
     if (arena->block == NULL) {
         arena->block = block;
-        arena->used = BLOCK_MAX; /* nothing left in it, whatever its size */
+        arena->used = UINT32_MAX; /* nothing left in it, whatever its size */
     } else {
         block->next = arena->block->next;
         arena->block->next = block;

@@ -101,8 +101,12 @@ static inline void list_append(struct list *list, struct list *from)
     from->head.next = from->head.prev = &from->head;
 }
 
+static inline void *list_owner_at(struct list_node *node, size_t offset)
+{
+    return node == NULL ? NULL : (char *)node - offset;
+}
+
 /* The owner of a node, from its member: list_owner(node, struct conn, dirty). NULL stays NULL. */
-#define list_owner(node, type, member) \
-    ((type *)(void *)((node) == NULL ? NULL : (char *)(node)-offsetof(type, member)))
+#define list_owner(node, type, member) ((type *)list_owner_at((node), offsetof(type, member)))
 
 #endif
