@@ -351,7 +351,7 @@ do_clean() {
 }
 
 for part in test lint dist ci; do
-    . "$ROOT/scripts/$part.sh"
+    . "$ROOT/.ci/$part.sh"
 done
 
 main() {

@@ -19,7 +19,7 @@ do_dist() {
     size=$(stat -c %s "$out/ring2api")
     [ "$size" -le $DIST_BYTES_MAX ] || die "$out/ring2api has $size bytes, more than $DIST_BYTES_MAX"
     dist_rootfs "$out"
-    cp share/seccomp-io_uring.json "$out/"
+    cp src/main/share/seccomp-io_uring.json "$out/"
     echo "$out/ring2api: $size bytes, $(file -b "$out/ring2api" | grep -oE 'static[a-z-]* linked')"
     echo "$out/ring2api-rootfs.tar: $(tar -tf "$out/ring2api-rootfs.tar" | grep -v '/$' | tr '\n' ' ')"
     echo "$out/seccomp-io_uring.json: for --security-opt seccomp=FILE"
@@ -32,7 +32,7 @@ dist_rootfs() {
     mkdir -p "$root/etc/ssl/certs"
     cp "$out/ring2api" "$root/ring2api"
     cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-    cp share/ring2api.json "$root/etc/ring2api.json"
+    cp src/main/share/ring2api.json "$root/etc/ring2api.json"
     chmod 755 "$root/ring2api" "$root/etc" "$root/etc/ssl" "$root/etc/ssl/certs"
     chmod 644 "$root/etc/ring2api.json" "$root/etc/ssl/certs/ca-certificates.crt"
     tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$out/ring2api-rootfs.tar" etc ring2api
