@@ -27,6 +27,12 @@ extern const char lex_unescape[256];  /* what `\c` stands for; 0: no such escape
 extern const uint8_t lex_escape[256]; /* `c` of the short escape \c, 'u': \u00xx, 0: none */
 extern const char lex_hex_digit[16];
 
+/* The end of `len` bytes at `p`, which may be NULL when there are none. */
+static inline const char *lex_end(const char *p, size_t len)
+{
+    return len == 0 ? p : p + len;
+}
+
 static inline bool lex_is_space(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';

@@ -17,7 +17,7 @@ static inline struct reader reader_of(struct text text)
 {
     return (struct reader){
         .p = text.ptr,
-        .end = text.ptr + text.len,
+        .end = lex_end(text.ptr, text.len),
         .is_escaped = text.form == TEXT_ESCAPED,
     };
 }
@@ -189,7 +189,7 @@ bool text_is_blank(struct text text)
 /* Bytes of the white space character that ends the text; 0 when another one does. */
 static uint32_t space_at_end(struct text text)
 {
-    const char *const end = text.ptr + text.len;
+    const char *const end = lex_end(text.ptr, text.len);
     uint32_t len;
     const char *p;
 
@@ -264,7 +264,7 @@ bool text_to_plain(struct text text, struct arena *arena, struct slice *plain)
     char *copy;
 
     if (text.form != TEXT_ESCAPED ||
-        lex_find_backslash(text.ptr, text.ptr + text.len) == text.ptr + text.len) {
+        lex_find_backslash(text.ptr, lex_end(text.ptr, text.len)) == lex_end(text.ptr, text.len)) {
         *plain = text_bytes(text);
         return true;
     }
@@ -367,7 +367,7 @@ static enum text_json_kind decoded_kind(struct text text)
 enum text_json_kind text_json_kind(struct text text)
 {
     const struct slice bytes = text_bytes(text);
-    const char *const end = bytes.ptr + bytes.len;
+    const char *const end = lex_end(bytes.ptr, bytes.len);
 
     if (text_is_blank(text))
         return TEXT_IS_EMPTY;

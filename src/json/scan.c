@@ -443,7 +443,9 @@ static enum json_token piece_string(struct json_scan *scan)
     if (run.stop != STOP_CUT || scan->is_last)
         return fail_run(scan, &run);
     /* A high surrogate waits for its other half, of which up to five bytes may be here. */
-    cut = run.high != NULL && run.high + 6 == run.at ? run.high : run.at;
+    cut = run.at;
+    if (run.high != NULL && run.high + 6 == cut && (cut == scan->end || *cut == '\\'))
+        cut = run.high;
     scan->hold_len = (uint8_t)(scan->end - cut);
     check(scan->hold_len < TEXT_HOLD_BYTES_MAX);
     if (scan->hold_len > 0)
@@ -631,7 +633,7 @@ enum json_token json_next(struct json_scan *scan)
 static void open(struct json_scan *scan, struct slice bytes, bool is_pieces)
 {
     scan->pos = bytes.ptr;
-    scan->end = bytes.ptr + bytes.len;
+    scan->end = lex_end(bytes.ptr, bytes.len);
     scan->begin = bytes.ptr;
     scan->text = slice_of(NULL, 0);
     scan->has_escape = false;
@@ -696,7 +698,7 @@ void json_feed(struct json_scan *scan, struct slice piece, bool is_last)
     scan->offset_base += (uint64_t)(scan->end - scan->begin);
     scan->begin = piece.ptr;
     scan->pos = piece.ptr;
-    scan->end = piece.ptr + piece.len;
+    scan->end = lex_end(piece.ptr, piece.len);
     scan->is_last = is_last;
 }
 

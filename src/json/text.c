@@ -38,7 +38,7 @@ static inline __attribute__((always_inline)) void escape(struct rope *rope, stru
                                                          const bool is_twice)
 {
     const char *p = bytes.ptr;
-    const char *const end = bytes.ptr + bytes.len;
+    const char *const end = lex_end(bytes.ptr, bytes.len);
 
     while (p != end) {
         const size_t left = (size_t)(end - p);
@@ -121,7 +121,7 @@ static inline __attribute__((always_inline)) void decode(struct rope *rope, stru
                                                          const bool keeps_lone)
 {
     const char *p = bytes.ptr;
-    const char *const end = bytes.ptr + bytes.len;
+    const char *const end = lex_end(bytes.ptr, bytes.len);
 
     while (p != end) {
         const size_t left = (size_t)(end - p);
@@ -188,7 +188,7 @@ static inline __attribute__((always_inline)) void compact(struct rope *rope, str
                                                           const bool is_escaped)
 {
     const char *p = json.ptr;
-    const char *const end = json.ptr + json.len;
+    const char *const end = lex_end(json.ptr, json.len);
     const char *run = p; /* bytes from here to `p` are kept and not yet written */
 
     for (;;) {

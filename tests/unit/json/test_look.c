@@ -123,6 +123,7 @@ Test(json_look, measures_and_decodes)
     cr_assert_eq(text_hash(plain("foobar")), UINT64_C(0x85944171f73967e8));
     cr_assert_eq(text_hash(escaped("foo\\u0062ar")), UINT64_C(0x85944171f73967e8));
     arena_reset(&arena);
+    mem_close(arena.mem);
 }
 
 Test(json_look, knows_blank_text)

@@ -185,6 +185,7 @@ Test(json_scan, says_what_is_wrong_and_where)
         {S_INIT("\"\\ud83d\\x\""), R2A_ERR_JSON_SYNTAX, 8},
         {S_INIT("\"\\ud83d\\u00x\""), R2A_ERR_JSON_SYNTAX, 11},
         {S_INIT("\"\\ud83d\x01\""), R2A_ERR_JSON_SYNTAX, 7},
+        {S_INIT("\"\\ud83d\xdcude00\""), R2A_ERR_JSON_UTF8, 7},
         {S_INIT("\xef\xbb\xbf{}"), R2A_ERR_JSON_SYNTAX, 0},
         {S_INIT("[\xc2\xa0]"), R2A_ERR_JSON_SYNTAX, 1},
         {S_INIT("[1\x0c]"), R2A_ERR_JSON_SYNTAX, 2},
