@@ -26,6 +26,7 @@ enum body_state {
     BODY_VALUE,
     BODY_VALUE_LF,
     BODY_LAST_LF,
+    BODY_BAD, /* an error was met */
 };
 
 /* One call never consumes more, so that the count fits its type. */
@@ -58,6 +59,8 @@ static bool step(struct http_body *body, char byte)
     switch ((enum body_state)body->state) {
     case BODY_DATA:
         unreachable();
+    case BODY_BAD:
+        return false;
     case BODY_DATA_CR:
         body->state = BODY_DATA_LF;
         return byte == '\r';
@@ -117,15 +120,11 @@ static bool step(struct http_body *body, char byte)
 
 /* Framing up to the next data: after the data of this call, so that the end of the body is known
  * together with its last bytes. */
-static const char *read_framing(struct http_body *body, const char *at, const char *end,
-                                bool *is_bad)
+static const char *read_framing(struct http_body *body, const char *at, const char *end)
 {
     while (at < end && body->state != BODY_DATA && !body->is_complete) {
-        uint8_t state = body->state;
-
         if (!step(body, *at)) {
-            body->state = state; /* the same byte fails again on the next call */
-            *is_bad = true;
+            body->state = BODY_BAD;
             return at;
         }
         body->overhead++;
@@ -137,11 +136,8 @@ static const char *read_framing(struct http_body *body, const char *at, const ch
 static int32_t feed_chunked(struct http_body *body, struct slice in, struct slice *data)
 {
     const char *end = in.ptr + in.len;
-    bool is_bad = false;
-    const char *at = read_framing(body, in.ptr, end, &is_bad);
+    const char *at = read_framing(body, in.ptr, end);
 
-    if (is_bad)
-        return R2A_ERR_HTTP_BODY;
     if (at < end && body->state == BODY_DATA && !body->is_complete) {
         size_t size = (size_t)(end - at);
 
@@ -153,14 +149,16 @@ static int32_t feed_chunked(struct http_body *body, struct slice in, struct slic
         at += size;
         if (body->left == 0) {
             body->state = BODY_DATA_CR;
-            at = read_framing(body, at, end, &is_bad);
+            at = read_framing(body, at, end);
         }
     }
     /* picohttpparser's guard: a peer must not keep us busy with framing that carries nothing */
     if (body->overhead >
         CHUNK_OVERHEAD_BYTES_MAX + body->bytes * (uint64_t)CHUNK_OVERHEAD_RATIO_MAX)
-        return R2A_ERR_HTTP_BODY;
-    return (int32_t)(at - in.ptr);
+        body->state = BODY_BAD;
+    /* data before a bad byte is still good: the error is the next call's */
+    return body->state == BODY_BAD && data->len == 0 ? (int32_t)R2A_ERR_HTTP_BODY
+                                                     : (int32_t)(at - in.ptr);
 }
 
 int32_t http_body_feed(struct http_body *body, struct slice in, struct slice *data)

@@ -228,8 +228,8 @@ enum r2a_err url_parse(struct slice text, struct url *url)
     } else {
         return R2A_ERR_INVALID;
     }
-    if (!url->is_tls && starts_with(rest, S("unix:")))
-        err = parse_unix(slice_skip(rest, 5), url);
+    if (starts_with(rest, S("unix:")))
+        err = url->is_tls ? R2A_ERR_INVALID : parse_unix(slice_skip(rest, 5), url);
     else
         err = parse_authority(rest, url);
     if (err != R2A_OK)
