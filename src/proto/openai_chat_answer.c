@@ -1,0 +1,1014 @@
+#include "openai_chat.h"
+
+#include "r2a/core/check.h"
+#include "r2a/json/text.h"
+
+/* Events as a Chat Completions answer: a stream of chunks, or one document (conversion.md 3.5).
+ *
+ * What the official clients' accumulators need (sheet 5.1) is kept by construction: the role once a
+ * choice, id and name of a call once, call indexes dense within a choice, one finish chunk a choice
+ * after all its deltas, then usage if it was asked for, then [DONE]. Citations are gathered and
+ * sent in one chunk, because the Python client refuses a second list without indexes.
+ *
+ * Everything of a chunk that does not change within a stream is written once, into `head`. */
+
+#define PARTS_FIRST 4u
+
+/* A document's call, or an image that has not arrived whole. */
+struct gathered {
+    struct gathered *next;
+    struct text id, name; /* of the arena; an image: name = media type */
+    struct slice signature;
+    struct rope body;
+    bool is_custom, is_legacy;
+};
+
+struct open_part {
+    uint32_t part;
+    uint32_t call; /* number of the call within its choice */
+    uint8_t choice;
+    uint8_t kind; /* enum ir_part */
+    bool is_custom, is_legacy;
+    bool has_text;
+    uint32_t base; /* characters of the choice before this part */
+    struct gathered *gathered;
+};
+
+/* What a document needs beside the counters. */
+struct document {
+    struct rope content, reasoning, refusal, logprobs, refusal_logprobs;
+    struct gathered *calls, **calls_end;
+    bool has_content;
+};
+
+struct choice {
+    bool has_begun, has_stopped;
+    uint8_t stop;
+    uint32_t calls_count;
+    uint32_t images_count;
+    uint32_t chars;      /* code points of content */
+    uint32_t chars_base; /* of these, before the last text part */
+    struct rope *annotations;
+    struct rope *images; /* document */
+    struct document *document;
+};
+
+struct encoder {
+    const struct brief *brief;
+    struct slice head; /* `data: {… "choices":[{"index":` */
+    struct slice tail; /* `,"finish_reason":null}]…}` and the blank line */
+    struct open_part *parts;
+    uint32_t parts_count, parts_room;
+    uint32_t last; /* index of the part that had an event last */
+    bool is_document, has_ended;
+    uint64_t text_bytes; /* for an estimate */
+    struct ir_usage usage;
+    struct slice model, tier, fingerprint; /* of BEGIN, in the arena */
+    struct choice first;
+    struct choice *others; /* choices 1 … CHOICES_MAX - 1, in the arena */
+};
+
+const size_t openai_chat_encoder_size = sizeof(struct encoder);
+_Static_assert(sizeof(struct encoder) <= 384, "half of what a stream's translation may hold");
+
+void openai_chat_encoder_init(void *encoder, const struct brief *brief)
+{
+    struct encoder *e = encoder;
+
+    *e = (struct encoder){.brief = brief, .is_document = brief->shape == BRIEF_DOCUMENT};
+}
+
+static struct choice *choice_of(struct encoder *e, uint8_t index)
+{
+    if (index == 0)
+        return &e->first;
+    if (index >= CHOICES_MAX)
+        return NULL;
+    if (e->others == NULL)
+        e->others = arena_take_zero(e->brief->arena, (CHOICES_MAX - 1) * sizeof(*e->others));
+    return e->others == NULL ? NULL : &e->others[index - 1];
+}
+
+static struct rope *new_rope(const struct encoder *e)
+{
+    struct rope *rope = arena_take_zero(e->brief->arena, sizeof(*rope));
+
+    if (rope != NULL) {
+        rope->mem = e->brief->mem;
+        rope->bytes_max = e->brief->output_bytes_max;
+    }
+    return rope;
+}
+
+static void drop_gathered(struct gathered *gathered)
+{
+    for (; gathered != NULL; gathered = gathered->next)
+        rope_clear(&gathered->body);
+}
+
+static void drop_choice(struct choice *choice)
+{
+    struct document *document = choice->document;
+
+    if (choice->annotations != NULL)
+        rope_clear(choice->annotations);
+    if (choice->images != NULL)
+        rope_clear(choice->images);
+    if (document == NULL)
+        return;
+    rope_clear(&document->content);
+    rope_clear(&document->reasoning);
+    rope_clear(&document->refusal);
+    rope_clear(&document->logprobs);
+    rope_clear(&document->refusal_logprobs);
+    drop_gathered(document->calls);
+}
+
+void openai_chat_encoder_drop(void *encoder)
+{
+    struct encoder *e = encoder;
+
+    for (uint32_t i = 0; i < e->parts_count; i++)
+        if (e->parts[i].kind == IR_PART_IMAGE)
+            drop_gathered(e->parts[i].gathered);
+    drop_choice(&e->first);
+    for (uint32_t i = 0; e->others != NULL && i + 1 < CHOICES_MAX; i++)
+        drop_choice(&e->others[i]);
+}
+
+/* --- the frame of a chunk --- */
+
+static struct slice model_of(const struct encoder *e)
+{
+    return e->brief->model.len > 0 ? e->brief->model : e->model;
+}
+
+static void write_id(const struct encoder *e, struct rope *out)
+{
+    rope_put(out, S("\"id\":\"chatcmpl-"));
+    rope_put(out, e->brief->id);
+}
+
+/* The literal run before every choice index, and the one after every delta. */
+static enum r2a_err make_head(struct encoder *e)
+{
+    struct rope rope = {.mem = e->brief->mem};
+    char *to;
+
+    rope_put(&rope, S("data: {"));
+    write_id(e, &rope);
+    rope_put(&rope, S("\",\"object\":\"chat.completion.chunk\",\"created\":"));
+    rope_put_i64(&rope, e->brief->created);
+    rope_put(&rope, S(",\"model\":"));
+    text_write_string(&rope, text_plain(model_of(e)));
+    if (e->tier.len > 0) {
+        rope_put(&rope, S(",\"service_tier\":"));
+        text_write_string(&rope, text_plain(e->tier));
+    }
+    if (e->fingerprint.len > 0) {
+        rope_put(&rope, S(",\"system_fingerprint\":"));
+        text_write_string(&rope, text_plain(e->fingerprint));
+    }
+    rope_put(&rope, S(",\"choices\":["));
+    to = rope.err == R2A_OK ? arena_take(e->brief->arena, rope.bytes) : NULL;
+    if (to != NULL) {
+        rope_copy_out(&rope, to);
+        e->head = slice_of(to, rope.bytes);
+        e->tail = e->brief->usage_asked ? S(",\"finish_reason\":null}],\"usage\":null}\n\n")
+                                        : S(",\"finish_reason\":null}]}\n\n");
+    }
+    rope_clear(&rope);
+    return to != NULL ? R2A_OK : R2A_ERR_NO_MEMORY;
+}
+
+/* `{"index":c,"delta":{`; the caller writes the members and ends with close_delta. */
+static void open_delta(const struct encoder *e, uint8_t choice, struct rope *out)
+{
+    static const char digits[CHOICES_MAX][24] = {
+        "{\"index\":0,\"delta\":{", "{\"index\":1,\"delta\":{", "{\"index\":2,\"delta\":{",
+        "{\"index\":3,\"delta\":{", "{\"index\":4,\"delta\":{", "{\"index\":5,\"delta\":{",
+        "{\"index\":6,\"delta\":{", "{\"index\":7,\"delta\":{",
+    };
+
+    rope_put(out, e->head);
+    rope_put(out, slice_of(digits[choice], 20));
+}
+
+static void close_delta(const struct encoder *e, struct rope *out)
+{
+    rope_put_char(out, '}');
+    rope_put(out, e->tail);
+}
+
+/* The prologue of a choice: who speaks. */
+static enum r2a_err begin_choice(struct encoder *e, uint8_t index, struct choice *choice,
+                                 struct rope *out)
+{
+    if (choice->has_begun)
+        return R2A_OK;
+    choice->has_begun = true;
+    if (e->is_document) {
+        struct document *document = arena_take_zero(e->brief->arena, sizeof(*document));
+
+        if (document == NULL)
+            return R2A_ERR_NO_MEMORY;
+        document->content.mem = document->reasoning.mem = document->refusal.mem = e->brief->mem;
+        document->logprobs.mem = document->refusal_logprobs.mem = e->brief->mem;
+        document->content.bytes_max = document->reasoning.bytes_max = document->refusal.bytes_max =
+            document->logprobs.bytes_max = document->refusal_logprobs.bytes_max =
+                e->brief->output_bytes_max;
+        document->calls_end = &document->calls;
+        choice->document = document;
+        return R2A_OK;
+    }
+    if (e->head.len == 0) {
+        enum r2a_err err = make_head(e);
+
+        if (err != R2A_OK)
+            return err;
+    }
+    open_delta(e, index, out);
+    rope_put(out, S("\"role\":\"assistant\",\"content\":\"\""));
+    close_delta(e, out);
+    return R2A_OK;
+}
+
+/* --- parts --- */
+
+static struct open_part *find_part(struct encoder *e, const struct ir_event *event)
+{
+    struct open_part *part;
+
+    if (e->last < e->parts_count) {
+        part = &e->parts[e->last];
+        if (part->part == event->part && part->choice == event->choice)
+            return part;
+    }
+    for (uint32_t i = 0; i < e->parts_count; i++) {
+        part = &e->parts[i];
+        if (part->part == event->part && part->choice == event->choice) {
+            e->last = i;
+            return part;
+        }
+    }
+    return NULL;
+}
+
+static struct open_part *add_part(struct encoder *e)
+{
+    if (e->parts_count == e->parts_room) {
+        uint32_t room = e->parts_room == 0 ? PARTS_FIRST : e->parts_room * 2;
+        struct open_part *parts;
+
+        if (room > 2 * OPEN_CALLS_MAX)
+            return NULL;
+        parts = arena_take(e->brief->arena, room * sizeof(*parts));
+        if (parts == NULL)
+            return NULL;
+        if (e->parts_count > 0)
+            memcpy(parts, e->parts, e->parts_count * sizeof(*parts));
+        e->parts = parts;
+        e->parts_room = room;
+    }
+    e->last = e->parts_count++;
+    return &e->parts[e->last];
+}
+
+static bool keep_text(const struct encoder *e, struct text text, struct text *kept)
+{
+    struct slice copy = arena_copy(e->brief->arena, text_bytes(text));
+
+    *kept = (struct text){copy.ptr, (uint32_t)copy.len, text.form};
+    return copy.len == text.len;
+}
+
+static struct gathered *new_gathered(const struct encoder *e)
+{
+    struct gathered *gathered = arena_take_zero(e->brief->arena, sizeof(*gathered));
+
+    if (gathered != NULL) {
+        gathered->body.mem = e->brief->mem;
+        gathered->body.bytes_max = e->brief->output_bytes_max;
+    }
+    return gathered;
+}
+
+static enum r2a_err open_call(struct encoder *e, struct choice *choice, struct open_part *part,
+                              const struct ir_event *event, struct rope *out)
+{
+    part->call = choice->calls_count++;
+    part->is_custom = (event->flags & IR_CUSTOM) != 0;
+    /* The legacy form has room for one call; whatever comes beyond it is not kept back. */
+    part->is_legacy = e->brief->is_legacy_functions && part->call == 0;
+    if (e->is_document) {
+        struct gathered *call = new_gathered(e);
+
+        if (call == NULL || !keep_text(e, event->u.open.id, &call->id) ||
+            !keep_text(e, event->u.open.name, &call->name))
+            return R2A_ERR_NO_MEMORY;
+        call->is_custom = part->is_custom;
+        call->is_legacy = part->is_legacy;
+        *choice->document->calls_end = call;
+        choice->document->calls_end = &call->next;
+        part->gathered = call;
+        return R2A_OK;
+    }
+    open_delta(e, part->choice, out);
+    if (part->is_legacy) {
+        rope_put(out, S("\"function_call\":{\"name\":\""));
+        text_write_escaped_copy(out, event->u.open.name);
+        rope_put(out, S("\",\"arguments\":\"\"}"));
+    } else {
+        rope_put(out, S("\"tool_calls\":[{\"index\":"));
+        rope_put_u64(out, part->call);
+        rope_put(out, S(",\"id\":\""));
+        text_write_escaped_copy(out, event->u.open.id);
+        rope_put(out, part->is_custom ? S("\",\"type\":\"custom\",\"custom\":{\"name\":\"")
+                                      : S("\",\"type\":\"function\",\"function\":{\"name\":\""));
+        text_write_escaped_copy(out, event->u.open.name);
+        rope_put(out, part->is_custom ? S("\",\"input\":\"\"}}]") : S("\",\"arguments\":\"\"}}]"));
+    }
+    close_delta(e, out);
+    return R2A_OK;
+}
+
+static enum r2a_err open_part(struct encoder *e, const struct ir_event *event, struct rope *out)
+{
+    struct choice *choice = choice_of(e, event->choice);
+    struct open_part *part = add_part(e);
+    enum r2a_err err;
+
+    if (choice == NULL || part == NULL)
+        return R2A_ERR_LIMIT;
+    *part = (struct open_part){
+        .part = event->part, .choice = event->choice, .kind = event->what, .base = choice->chars};
+    switch (event->what) {
+    case IR_PART_TEXT:
+        choice->chars_base = choice->chars;
+        return R2A_OK;
+    case IR_PART_CALL:
+        err = begin_choice(e, event->choice, choice, out);
+        return err == R2A_OK ? open_call(e, choice, part, event, out) : err;
+    case IR_PART_IMAGE:
+        part->gathered = new_gathered(e);
+        return part->gathered != NULL ? R2A_OK : R2A_ERR_NO_MEMORY;
+    default:
+        return R2A_OK;
+    }
+}
+
+/* Code points of a piece: what citations count in. */
+static uint32_t count_chars(struct text text)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\\' && text.form == TEXT_ESCAPED && i + 1 < text.len) {
+            i++;
+            if (text.ptr[i] == 'u' && i + 4 < text.len) {
+                /* The second half of a pair adds nothing to its first. */
+                bool is_low = (text.ptr[i + 1] | 0x20) == 'd' && (text.ptr[i + 2] | 0x20) >= 'c';
+
+                i += 4;
+                count -= is_low;
+            }
+            count++;
+        } else {
+            count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+        }
+    }
+    return count;
+}
+
+/* A piece of arguments as the inside of a JSON string. */
+static void write_args(struct rope *out, struct text text)
+{
+    if (text.form == TEXT_JSON)
+        text_write_json_compact_escaped(out, text);
+    else
+        text_write_escaped_copy(out, text);
+}
+
+static void write_call_delta(const struct encoder *e, const struct open_part *part,
+                             struct text args, struct rope *out)
+{
+    open_delta(e, part->choice, out);
+    if (part->is_legacy) {
+        rope_put(out, S("\"function_call\":{\"arguments\":\""));
+        write_args(out, args);
+        rope_put(out, S("\"}"));
+    } else {
+        rope_put(out, S("\"tool_calls\":[{\"index\":"));
+        rope_put_u64(out, part->call);
+        if (part->is_custom) {
+            rope_put(out, S(",\"custom\":{\"input\":\""));
+            text_write_escaped_copy(out, args);
+        } else {
+            rope_put(out, S(",\"function\":{\"arguments\":\""));
+            write_args(out, args);
+        }
+        rope_put(out, S("\"}}]"));
+    }
+    close_delta(e, out);
+}
+
+static enum r2a_err gather_text(struct choice *choice, struct open_part *part, struct text text)
+{
+    struct rope *rope;
+
+    switch (part->kind) {
+    case IR_PART_TEXT:
+        rope = &choice->document->content;
+        break;
+    case IR_PART_REASON:
+        rope = &choice->document->reasoning;
+        break;
+    case IR_PART_REFUSAL:
+        rope = &choice->document->refusal;
+        break;
+    default:
+        rope = &part->gathered->body;
+        break;
+    }
+    if (part->kind == IR_PART_CALL && !part->is_custom)
+        write_args(rope, text);
+    else
+        text_write_escaped_copy(rope, text);
+    return rope->err;
+}
+
+static enum r2a_err write_text(struct encoder *e, const struct ir_event *event, struct rope *out)
+{
+    struct open_part *part = find_part(e, event);
+    struct text text = event->u.text;
+    struct choice *choice;
+    enum r2a_err err;
+
+    if (part == NULL)
+        return R2A_ERR_INTERNAL;
+    if (text.len == 0)
+        return R2A_OK;
+    if (part->kind == IR_PART_IMAGE) {
+        text_write_escaped_copy(&part->gathered->body, text);
+        return part->gathered->body.err;
+    }
+    if (part->kind != IR_PART_TEXT && part->kind != IR_PART_REASON &&
+        part->kind != IR_PART_REFUSAL && part->kind != IR_PART_CALL)
+        return R2A_OK; /* opaque, redacted: not for this client */
+    choice = choice_of(e, event->choice);
+    if (choice == NULL)
+        return R2A_ERR_NO_MEMORY;
+    err = begin_choice(e, event->choice, choice, out);
+    if (err != R2A_OK)
+        return err;
+    part->has_text = true;
+    e->text_bytes += text.len;
+    if (part->kind == IR_PART_TEXT)
+        choice->chars += count_chars(text);
+    if (e->is_document)
+        return gather_text(choice, part, text);
+    if (part->kind == IR_PART_CALL) {
+        write_call_delta(e, part, text, out);
+        return R2A_OK;
+    }
+    open_delta(e, part->choice, out);
+    rope_put(out, part->kind == IR_PART_TEXT     ? S("\"content\":\"")
+                  : part->kind == IR_PART_REASON ? S("\"reasoning_content\":\"")
+                                                 : S("\"refusal\":\""));
+    text_write_escaped_copy(out, text);
+    rope_put_char(out, '"');
+    close_delta(e, out);
+    return R2A_OK;
+}
+
+/* message.images, as other gateways have it: Chat Completions itself has no image answers. */
+static enum r2a_err write_image(struct encoder *e, struct choice *choice, struct open_part *part,
+                                struct rope *out)
+{
+    struct gathered *image = part->gathered;
+    enum r2a_err err = begin_choice(e, part->choice, choice, out);
+    struct rope *to = out;
+
+    if (err != R2A_OK)
+        return err;
+    if (e->is_document) {
+        if (choice->images == NULL)
+            choice->images = new_rope(e);
+        to = choice->images;
+        if (to == NULL)
+            return R2A_ERR_NO_MEMORY;
+        if (to->bytes > 0)
+            rope_put_char(to, ',');
+        rope_put_char(to, '{');
+    } else {
+        open_delta(e, part->choice, out);
+        rope_put(out, S("\"images\":[{\"index\":"));
+        rope_put_u64(out, choice->images_count);
+        rope_put_char(out, ',');
+    }
+    choice->images_count++;
+    rope_put(to, S("\"type\":\"image_url\",\"image_url\":{\"url\":\""));
+    if (image->name.len > 0) {
+        rope_put(to, S("data:"));
+        text_write_escaped_copy(to, image->name);
+        rope_put(to, S(";base64,"));
+    }
+    rope_append(to, &image->body);
+    rope_put(to, S("\"}}"));
+    if (!e->is_document) {
+        rope_put_char(out, ']');
+        close_delta(e, out);
+    }
+    return to->err;
+}
+
+static enum r2a_err close_part(struct encoder *e, const struct ir_event *event, struct rope *out)
+{
+    struct open_part *part = find_part(e, event);
+    struct choice *choice = choice_of(e, event->choice);
+    enum r2a_err err = R2A_OK;
+
+    if (part == NULL || choice == NULL)
+        return R2A_ERR_INTERNAL;
+    if (part->kind == IR_PART_CALL && !part->has_text && !part->is_custom) {
+        if (e->is_document)
+            rope_put(&part->gathered->body, S("{}"));
+        else
+            write_call_delta(e, part, text_plain(S("{}")), out);
+    } else if (part->kind == IR_PART_IMAGE) {
+        err = write_image(e, choice, part, out);
+    }
+    *part = e->parts[--e->parts_count];
+    return err;
+}
+
+/* --- what goes with parts --- */
+
+static bool keep_plain(const struct encoder *e, struct text text, struct slice *kept)
+{
+    struct slice plain;
+
+    if (!text_to_plain(text, e->brief->arena, &plain))
+        return false;
+    *kept = arena_copy(e->brief->arena, plain);
+    return kept->len == plain.len;
+}
+
+static enum r2a_err write_field(struct encoder *e, const struct ir_event *event, struct rope *out)
+{
+    struct open_part *part;
+    struct text value = event->u.field.value;
+    bool is_kept = true;
+
+    switch (event->what) {
+    case IR_FIELD_TIER:
+        if (text_is(value, S("standard")) || text_is(value, S("standard_only")))
+            e->tier = S("default");
+        else
+            is_kept = keep_plain(e, value, &e->tier);
+        break;
+    case IR_FIELD_FINGERPRINT:
+        is_kept = keep_plain(e, value, &e->fingerprint);
+        break;
+    case IR_FIELD_MIME:
+        part = find_part(e, event);
+        if (part != NULL && part->kind == IR_PART_IMAGE)
+            is_kept = keep_text(e, value, &part->gathered->name);
+        break;
+    case IR_FIELD_SEAL:
+        /* Google's secret has a place of its own on a call; for others there is the vault. */
+        part = find_part(e, event);
+        if (part == NULL || part->kind != IR_PART_CALL || part->is_legacy ||
+            event->u.field.number != IR_SEAL_THOUGHT)
+            break;
+        if (e->is_document) {
+            is_kept = keep_plain(e, value, &part->gathered->signature);
+            break;
+        }
+        open_delta(e, part->choice, out);
+        rope_put(out, S("\"tool_calls\":[{\"index\":"));
+        rope_put_u64(out, part->call);
+        rope_put(out, S(",\"extra_content\":{\"google\":{\"thought_signature\":\""));
+        text_write_escaped_copy(out, value);
+        rope_put(out, S("\"}}}]"));
+        close_delta(e, out);
+        break;
+    default:
+        break;
+    }
+    return is_kept ? R2A_OK : R2A_ERR_NO_MEMORY;
+}
+
+static enum r2a_err gather_cite(struct encoder *e, const struct ir_event *event)
+{
+    struct choice *choice = choice_of(e, event->choice);
+    const struct ir_cite *cite = event->u.cite;
+    const struct open_part *part = find_part(e, event);
+    int64_t base = 0;
+    struct rope *rope;
+
+    if (choice == NULL)
+        return R2A_ERR_NO_MEMORY;
+    if (cite->url.len == 0)
+        return R2A_OK;
+    base = part != NULL ? part->base : choice->chars_base;
+    if (choice->annotations == NULL)
+        choice->annotations = new_rope(e);
+    rope = choice->annotations;
+    if (rope == NULL)
+        return R2A_ERR_NO_MEMORY;
+    if (rope->bytes > 0)
+        rope_put_char(rope, ',');
+    rope_put(rope, S("{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":"));
+    rope_put_i64(rope, cite->start >= 0 ? base + cite->start : (int64_t)choice->chars);
+    rope_put(rope, S(",\"end_index\":"));
+    rope_put_i64(rope, cite->end >= 0 ? base + cite->end : (int64_t)choice->chars);
+    rope_put(rope, S(",\"url\":\""));
+    text_write_escaped_copy(rope, cite->url);
+    rope_put(rope, S("\",\"title\":\""));
+    text_write_escaped_copy(rope, cite->title);
+    rope_put(rope, S("\"}}"));
+    return rope->err;
+}
+
+static enum r2a_err write_logprobs(struct encoder *e, const struct ir_event *event,
+                                   struct rope *out)
+{
+    struct choice *choice = choice_of(e, event->choice);
+    const struct open_part *part = find_part(e, event);
+    bool is_refusal = part != NULL && part->kind == IR_PART_REFUSAL;
+    enum r2a_err err;
+
+    if (choice == NULL)
+        return R2A_ERR_NO_MEMORY;
+    err = begin_choice(e, event->choice, choice, out);
+    if (err != R2A_OK)
+        return err;
+    if (e->is_document) {
+        struct rope *rope =
+            is_refusal ? &choice->document->refusal_logprobs : &choice->document->logprobs;
+        struct slice items = text_bytes(event->u.text);
+
+        /* Several arrays become one: only what is between their brackets. */
+        while (items.len > 0 && items.ptr[0] != '[')
+            items = slice_skip(items, 1);
+        while (items.len > 0 && items.ptr[items.len - 1] != ']')
+            items.len--;
+        if (items.len <= 2)
+            return R2A_OK;
+        if (rope->bytes > 0)
+            rope_put_char(rope, ',');
+        rope_put(rope, slice_of(items.ptr + 1, items.len - 2));
+        return rope->err;
+    }
+    open_delta(e, event->choice, out);
+    rope_put(out, is_refusal ? S("\"refusal\":\"\"},\"logprobs\":{\"content\":null,\"refusal\":")
+                             : S("\"content\":\"\"},\"logprobs\":{\"content\":"));
+    text_write_json_compact(out, event->u.text);
+    if (!is_refusal)
+        rope_put(out, S(",\"refusal\":null"));
+    close_delta(e, out);
+    return R2A_OK;
+}
+
+/* --- the end --- */
+
+static struct slice finish_reason(const struct encoder *e, const struct choice *choice)
+{
+    switch ((enum ir_stop)choice->stop) {
+    case IR_STOP_TOOL:
+        if (choice->calls_count == 0)
+            return S("stop");
+        return e->brief->is_legacy_functions ? S("function_call") : S("tool_calls");
+    case IR_STOP_LENGTH:
+    case IR_STOP_CONTEXT:
+        return S("length");
+    case IR_STOP_FILTER:
+    case IR_STOP_RECITATION:
+    case IR_STOP_REFUSAL:
+        return S("content_filter");
+    case IR_STOP_END:
+    case IR_STOP_SEQUENCE:
+    case IR_STOP_PAUSE:
+    case IR_STOP_BAD_CALL:
+    case IR_STOP_OTHER:
+        break;
+    }
+    return S("stop");
+}
+
+static enum r2a_err write_stop(struct encoder *e, const struct ir_event *event, struct rope *out)
+{
+    struct choice *choice = choice_of(e, event->choice);
+    struct text explanation = event->u.open.name;
+    enum r2a_err err;
+
+    if (choice == NULL)
+        return R2A_ERR_NO_MEMORY;
+    if (choice->has_stopped)
+        return R2A_OK;
+    err = begin_choice(e, event->choice, choice, out);
+    if (err != R2A_OK)
+        return err;
+    choice->has_stopped = true;
+    choice->stop = event->what;
+    if (event->what != IR_STOP_REFUSAL)
+        explanation.len = 0;
+    if (e->is_document) {
+        text_write_escaped_copy(&choice->document->refusal, explanation);
+        return choice->document->refusal.err;
+    }
+    if (explanation.len > 0) {
+        open_delta(e, event->choice, out);
+        rope_put(out, S("\"refusal\":\""));
+        text_write_escaped_copy(out, explanation);
+        rope_put_char(out, '"');
+        close_delta(e, out);
+    }
+    if (choice->annotations != NULL) {
+        open_delta(e, event->choice, out);
+        rope_put(out, S("\"annotations\":["));
+        rope_append(out, choice->annotations);
+        rope_put_char(out, ']');
+        close_delta(e, out);
+    }
+    open_delta(e, event->choice, out);
+    rope_put(out, S("},\"finish_reason\":\""));
+    rope_put(out, finish_reason(e, choice));
+    rope_put(out, e->brief->usage_asked ? S("\"}],\"usage\":null}\n\n") : S("\"}]}\n\n"));
+    return R2A_OK;
+}
+
+static void write_usage(const struct encoder *e, struct rope *out)
+{
+    const struct ir_usage *usage = &e->usage;
+    uint64_t input = usage->has & IR_HAS_INPUT ? usage->input : brief_estimate(e->brief);
+    uint64_t output = usage->has & IR_HAS_OUTPUT ? usage->output : (e->text_bytes + 3) / 4;
+
+    rope_put(out, S("{\"prompt_tokens\":"));
+    rope_put_u64(out, input);
+    rope_put(out, S(",\"completion_tokens\":"));
+    rope_put_u64(out, output);
+    rope_put(out, S(",\"total_tokens\":"));
+    rope_put_u64(out, input + output);
+    if (usage->has & (IR_HAS_CACHE_READ | IR_HAS_CACHE_WRITE)) {
+        rope_put(out, S(",\"prompt_tokens_details\":{\"cached_tokens\":"));
+        rope_put_u64(out, usage->cache_read);
+        if (usage->has & IR_HAS_CACHE_WRITE) {
+            rope_put(out, S(",\"cache_write_tokens\":"));
+            rope_put_u64(out, usage->cache_write);
+        }
+        rope_put_char(out, '}');
+    }
+    if (usage->has & IR_HAS_REASONING) {
+        rope_put(out, S(",\"completion_tokens_details\":{\"reasoning_tokens\":"));
+        rope_put_u64(out, usage->reasoning);
+        rope_put_char(out, '}');
+    }
+    rope_put_char(out, '}');
+}
+
+/* `"name":"…"`, or with null where there is nothing. */
+static void write_member(struct rope *out, struct slice name, struct rope *value, bool writes_null)
+{
+    if (value->bytes == 0 && !writes_null)
+        return;
+    rope_put_char(out, ',');
+    rope_put(out, name);
+    if (value->bytes == 0) {
+        rope_put(out, S("null"));
+        return;
+    }
+    rope_put_char(out, '"');
+    rope_append(out, value);
+    rope_put_char(out, '"');
+}
+
+static void write_list(struct rope *out, struct slice name, struct rope *list)
+{
+    if (list == NULL || list->bytes == 0)
+        return;
+    rope_put(out, name);
+    rope_append(out, list);
+    rope_put_char(out, ']');
+}
+
+static void write_document_calls(const struct document *document, struct rope *out)
+{
+    bool is_first = true;
+
+    for (struct gathered *call = document->calls; call != NULL; call = call->next) {
+        if (call->is_legacy) {
+            rope_put(out, S(",\"function_call\":{\"name\":\""));
+            text_write_escaped_copy(out, call->name);
+            rope_put(out, S("\",\"arguments\":\""));
+            rope_append(out, &call->body);
+            rope_put(out, S("\"}"));
+            continue;
+        }
+        rope_put(out, is_first ? S(",\"tool_calls\":[{\"id\":\"") : S(",{\"id\":\""));
+        is_first = false;
+        text_write_escaped_copy(out, call->id);
+        rope_put(out, call->is_custom ? S("\",\"type\":\"custom\",\"custom\":{\"name\":\"")
+                                      : S("\",\"type\":\"function\",\"function\":{\"name\":\""));
+        text_write_escaped_copy(out, call->name);
+        rope_put(out, call->is_custom ? S("\",\"input\":\"") : S("\",\"arguments\":\""));
+        rope_append(out, &call->body);
+        rope_put(out, S("\"}"));
+        if (call->signature.len > 0) {
+            rope_put(out, S(",\"extra_content\":{\"google\":{\"thought_signature\":"));
+            text_write_string(out, text_plain(call->signature));
+            rope_put(out, S("}}"));
+        }
+        rope_put_char(out, '}');
+    }
+    if (!is_first)
+        rope_put_char(out, ']');
+}
+
+static void write_document_choice(struct encoder *e, uint32_t index, struct choice *choice,
+                                  struct rope *out)
+{
+    struct document *document = choice->document;
+
+    rope_put(out, S("{\"index\":"));
+    rope_put_u64(out, index);
+    rope_put(out, S(",\"message\":{\"role\":\"assistant\""));
+    write_member(out, S("\"content\":"), &document->content, true);
+    write_member(out, S("\"refusal\":"), &document->refusal, true);
+    write_member(out, S("\"reasoning_content\":"), &document->reasoning, false);
+    write_document_calls(document, out);
+    write_list(out, S(",\"annotations\":["), choice->annotations);
+    write_list(out, S(",\"images\":["), choice->images);
+    rope_put(out, S("},\"logprobs\":"));
+    if (document->logprobs.bytes + document->refusal_logprobs.bytes == 0) {
+        rope_put(out, S("null"));
+    } else {
+        rope_put(out, S("{\"content\":"));
+        if (document->logprobs.bytes > 0)
+            write_list(out, S("["), &document->logprobs);
+        else
+            rope_put(out, S("null"));
+        rope_put(out, S(",\"refusal\":"));
+        if (document->refusal_logprobs.bytes > 0)
+            write_list(out, S("["), &document->refusal_logprobs);
+        else
+            rope_put(out, S("null"));
+        rope_put_char(out, '}');
+    }
+    rope_put(out, S(",\"finish_reason\":\""));
+    rope_put(out, finish_reason(e, choice));
+    rope_put(out, S("\"}"));
+}
+
+static void write_document(struct encoder *e, struct rope *out)
+{
+    rope_put_char(out, '{');
+    write_id(e, out);
+    rope_put(out, S("\",\"object\":\"chat.completion\",\"created\":"));
+    rope_put_i64(out, e->brief->created);
+    rope_put(out, S(",\"model\":"));
+    text_write_string(out, text_plain(model_of(e)));
+    rope_put(out, S(",\"choices\":["));
+    for (uint8_t i = 0, written = 0; i < CHOICES_MAX; i++) {
+        struct choice *choice = i == 0 ? &e->first : e->others == NULL ? NULL : &e->others[i - 1];
+
+        if (choice == NULL || choice->document == NULL)
+            continue;
+        if (written++ > 0)
+            rope_put_char(out, ',');
+        write_document_choice(e, i, choice, out);
+    }
+    rope_put(out, S("],\"usage\":"));
+    write_usage(e, out);
+    if (e->tier.len > 0) {
+        rope_put(out, S(",\"service_tier\":"));
+        text_write_string(out, text_plain(e->tier));
+    }
+    rope_put(out, S(",\"system_fingerprint\":"));
+    if (e->fingerprint.len > 0)
+        text_write_string(out, text_plain(e->fingerprint));
+    else
+        rope_put(out, S("null"));
+    rope_put_char(out, '}');
+}
+
+static void write_end(struct encoder *e, struct rope *out)
+{
+    e->has_ended = true;
+    if (e->is_document) {
+        write_document(e, out);
+        return;
+    }
+    if (e->brief->usage_asked) {
+        rope_put(out, e->head);
+        rope_put(out, S("],\"usage\":"));
+        write_usage(e, out);
+        rope_put(out, S("}\n\n"));
+    }
+    rope_put(out, S("data: [DONE]\n\n"));
+}
+
+uint16_t openai_chat_error_body(const struct fault *fault, struct rope *out)
+{
+    const struct fault_row *row = &fault_rows[fault->kind < FAULT_KINDS ? fault->kind : 0];
+    struct text message = fault->message;
+
+    if (message.len == 0)
+        message = text_plain(slice_from_z(fault->err != R2A_OK ? r2a_err_text((int32_t)fault->err)
+                                                               : row->openai_type));
+    rope_put(out, S("{\"error\":{\"message\":\""));
+    text_write_escaped_copy(out, message);
+    rope_put(out, S("\",\"type\":\""));
+    rope_put(out, slice_from_z(row->openai_type));
+    rope_put(out, S("\",\"param\":"));
+    if (fault->param.len > 0) {
+        rope_put_char(out, '"');
+        text_write_escaped_copy(out, fault->param);
+        rope_put_char(out, '"');
+    } else {
+        rope_put(out, S("null"));
+    }
+    rope_put(out, S(",\"code\":"));
+    if (row->openai_code != NULL) {
+        text_write_string(out, text_plain(slice_from_z(row->openai_code)));
+    } else if (fault->code.len > 0 && row->openai_status < 500) {
+        rope_put_char(out, '"');
+        text_write_escaped_copy(out, fault->code);
+        rope_put_char(out, '"');
+    } else {
+        rope_put(out, S("null"));
+    }
+    rope_put(out, S("}}"));
+    return fault->status != 0 ? fault->status : row->openai_status;
+}
+
+/* Open parts are not closed and no choice is finished: what looks complete could be acted on. */
+static void write_error(struct encoder *e, const struct fault *fault, struct rope *out)
+{
+    e->has_ended = true;
+    if (e->is_document)
+        return;
+    rope_put(out, S("data: "));
+    (void)openai_chat_error_body(fault, out);
+    rope_put(out, S("\n\n"));
+}
+
+enum r2a_err openai_chat_encode(void *encoder, const struct ir_event *event, struct rope *out)
+{
+    struct encoder *e = encoder;
+    enum r2a_err err = R2A_OK;
+
+    if (e->has_ended)
+        return R2A_OK;
+    switch ((enum ir_kind)event->kind) {
+    case IR_TEXT:
+        err = write_text(e, event, out);
+        break;
+    case IR_BEGIN:
+        if (e->brief->model.len == 0 && !keep_plain(e, event->u.open.name, &e->model))
+            err = R2A_ERR_NO_MEMORY;
+        break;
+    case IR_PART:
+        err = open_part(e, event, out);
+        break;
+    case IR_PART_END:
+        err = close_part(e, event, out);
+        break;
+    case IR_FIELD:
+        err = write_field(e, event, out);
+        break;
+    case IR_CITE:
+        err = gather_cite(e, event);
+        break;
+    case IR_LOGPROBS:
+        err = write_logprobs(e, event, out);
+        break;
+    case IR_USAGE:
+        ir_usage_merge(&e->usage, event->u.usage);
+        break;
+    case IR_STOP:
+        err = write_stop(e, event, out);
+        break;
+    case IR_ALIVE:
+        if (!e->is_document)
+            rope_put(out, S(": ping\n\n"));
+        break;
+    case IR_END:
+        write_end(e, out);
+        break;
+    case IR_ERROR:
+        write_error(e, event->u.fault, out);
+        break;
+    case IR_NONE:
+    case IR_PARAM:
+    case IR_TOOL:
+    case IR_TOOL_END:
+    case IR_TURN:
+    case IR_TURN_END:
+    case IR_EXT:
+    case IR_KINDS:
+        break;
+    }
+    return err != R2A_OK ? err : out->err;
+}
