@@ -88,7 +88,7 @@ struct conn {
     struct conn_tls *tls; /* NULL: plain */
     struct rope out;      /* through conn_out */
     struct loop_dirty dirty;
-    struct list_node node; /* starved, lingering */
+    struct list_node node; /* of conns: open, starved or lingering */
     char *kept;            /* bytes on_bytes did not take */
     char *into;            /* target of conn_read_into */
     size_t into_left;
@@ -104,17 +104,15 @@ struct conn {
     struct conn_peer peer; /* readable */
     uint8_t state;         /* enum conn_state, readable */
     uint8_t ops_count;     /* armed of the three */
-    uint8_t rx_mode;       /* enum rx_mode in conn.c */
-    uint8_t end;           /* how a closing connection ends */
+    uint8_t rx_mode;       /* what the armed receive is: enum rx_mode in conn.c */
     bool is_upstream : 1;
     bool is_paused : 1;
-    bool has_eof : 1;      /* the socket said so */
+    bool is_greedy : 1;    /* outran its bound once: one buffer at a time from now on */
+    bool has_eof : 1;      /* nothing more will come */
     bool eof_told : 1;     /* and the owner knows */
     bool redeliver : 1;    /* the flush phase offers kept bytes again */
-    bool in_callback : 1;  /* on_bytes is running */
-    bool rx_cancelled : 1; /* the armed recv was asked to end */
-    bool is_greedy : 1;    /* outran its bound once: one buffer at a time from now on */
-    bool was_sent : 1;     /* shutdown was issued */
+    bool in_delivery : 1;  /* a callback that brings bytes is running */
+    bool rx_cancelled : 1; /* the armed receive was asked to end */
     bool rx_empty : 1;     /* the socket held nothing more when last asked */
 };
 _Static_assert(sizeof(struct conn) <= 256 + 3 * sizeof(struct op), "budget of a waiting stream");
@@ -123,8 +121,12 @@ _Static_assert(sizeof(struct conn) <= 256 + 3 * sizeof(struct op), "budget of a 
 struct conns {
     struct loop *loop;
     struct slab slab;
-    struct list lingering; /* in the order of their deadlines */
+    struct mem *mem;
+    struct list open;      /* all that are in neither of the next two */
+    struct list starved;   /* receives waiting for a provided buffer */
+    struct list lingering; /* FLUSHING and LINGERING, in the order of their deadlines */
     struct timer linger_timer;
+    struct loop_hook starved_hook;
     uint32_t open_count; /* slots in use, also those still closing */
     uint64_t adopted;
     uint64_t connected;

@@ -18,6 +18,7 @@
  * plain descriptor may be given to a system call (engine_is_plain). */
 struct engine;
 struct op;
+struct sockaddr;
 
 struct op_result {
     int32_t res;     /* >= 0: bytes, a handle, or 0; < 0: negated errno */
@@ -43,7 +44,8 @@ enum op_kind {
     OP_RESET,     /* the next close resets the connection; -EOPNOTSUPP where that cannot be done */
     OP_CANCEL_ALL, /* every other op armed on the handle ends with -ECANCELED or its result */
     OP_CLOSE,      /* no other op may be armed on the handle: their sockets would live on */
-    OP_READ,       /* ptr, len: from a plain descriptor (eventfd, signalfd, pipe) */
+    OP_READ,       /* ptr, len: from a plain descriptor (eventfd, pipe) */
+    OP_WAIT,       /* until a plain descriptor is readable (or in error) */
     OP_APPEND,     /* ptr, len: to the end of a file opened with O_APPEND, or a pipe */
     OP_POST,       /* arrives on another loop: loop_post */
 };
@@ -84,15 +86,16 @@ struct engine_cfg {
 
 /* Counters and gauges anyone on the engine's thread may read. */
 struct engine_stats {
-    uint64_t enters;      /* system calls made to submit or wait */
-    uint64_t results;     /* completions delivered */
-    uint64_t starved;     /* receives that found no provided buffer */
-    uint64_t rearm_lost;  /* multishot operations ended early by the system */
-    uint32_t ops_armed;   /* armed now */
-    uint32_t sockets;     /* in the engine's table now */
-    uint32_t sockets_max; /* its size */
-    uint32_t rx_window;   /* provided buffers on offer at most */
-    uint32_t rx_offered;  /* on offer now */
+    uint64_t enters;       /* system calls made to submit or wait */
+    uint64_t results;      /* completions delivered */
+    uint64_t starved;      /* receives that found no provided buffer */
+    uint64_t rearm_lost;   /* multishot operations ended early by the system */
+    uint32_t ops_armed;    /* armed now */
+    uint32_t sockets;      /* in the engine's table now */
+    uint32_t sockets_max;  /* its size */
+    uint32_t accepts_free; /* sockets that can still be accepted into it */
+    uint32_t rx_window;    /* provided buffers on offer at most */
+    uint32_t rx_offered;   /* on offer now */
 };
 
 /* An engine: the functions. Each is called in the thread that called start, but post. */
@@ -104,25 +107,37 @@ struct engine_table {
     void (*arm)(struct engine *engine, struct op *op);
     /* Asks an armed op to end soon; its last result still comes (-ECANCELED, or what it had). */
     void (*cancel)(struct engine *engine, struct op *op);
-    /* Completes `op` on `to`, from the thread of `from`. False: not possible this way. */
+    /* Completes `op` on `to` with res = op->len, from the thread of `from`. False: not possible
+     * this way; what fails later goes to post_failed. */
     bool (*post)(struct engine *from, struct engine *to, struct op *op);
-    /* Hands over what was armed, waits for a result at most until `wait_ms` milliseconds from now
-     * (UINT64_MAX: for ever; 0: not at all), delivers what came and refills provided buffers.
-     * Returns the number delivered. */
-    uint32_t (*tick)(struct engine *engine, uint64_t wait_ms);
+    /* Hands over what was armed, waits for a result at most until its clock shows `until_ms`
+     * (UINT64_MAX: for ever; 0: does not wait), reads the clock, delivers what came and refills
+     * provided buffers. Returns the number delivered. */
+    uint32_t (*tick)(struct engine *engine, uint64_t until_ms);
     /* Every op must have ended. */
     void (*stop)(struct engine *engine);
     /* Takes a plain socket into the engine's table; owns `fd` from then on, the handle replaces
      * it. Returns the handle, which may be `fd` itself. */
     int32_t (*adopt)(struct engine *engine, int fd);
+    /* A stream socket for connecting to `addr`, with the options every upstream connection has
+     * (TCP_NODELAY, keep-alive). Returns the handle or a negated errno. */
+    int32_t (*socket)(struct engine *engine, const struct sockaddr *addr);
+    /* Closes a handle that no op is armed on and nobody waits for. */
+    void (*discard)(struct engine *engine, int32_t handle);
     /* Returns a provided buffer; each that came with a result must be returned once. */
     void (*give)(struct engine *engine, uint16_t buffer);
 };
 
-/* Common head of every engine's state. */
+/* Common head of every engine's state. The engine is the clock, too: its times are those of the
+ * last wait's end, before results were delivered. */
 struct engine {
     const struct engine_table *table;
+    uint64_t now_ms; /* monotonic */
+    uint64_t now_ns; /* the same instant */
+    int64_t wall_ms; /* since 1970 */
     char *rx_memory; /* provided buffers, RX_SEGMENT_BYTES each */
+    /* Set by who starts the engine: takes a posted op that could not be brought over. */
+    void (*post_failed)(struct op *op);
     struct engine_stats stats;
 };
 
@@ -133,12 +148,6 @@ extern const struct engine_table engine_ring;
 static inline bool engine_is_plain(int32_t handle)
 {
     return handle >= 0 && handle < ENGINE_HANDLE_TABLE;
-}
-
-/* Sockets the engine's table can still take. */
-static inline uint32_t engine_sockets_free(const struct engine *engine)
-{
-    return engine->stats.sockets_max - engine->stats.sockets;
 }
 
 static inline void engine_arm(struct engine *engine, struct op *op)

@@ -40,7 +40,7 @@ enum r2a_err net_addr_parse(struct slice text, struct net_addr *addr);
 size_t net_addr_format(const struct net_addr *addr, char *to);
 bool net_addr_is_loopback(const struct net_addr *addr); /* Unix sockets too */
 
-/* Makes a listening socket: SO_REUSEPORT (TCP), TCP_NODELAY, non-blocking, close-on-exec. Retries
+/* Makes a listening socket: SO_REUSEPORT (TCP), TCP_NODELAY, keep-alive, close-on-exec. Retries
  * EADDRINUSE for LISTENER_BIND_RETRY_MS (a dying process holds its port that long), so it may
  * block: start-up and control thread only. Port 0: the port found is stored back into *addr.
  * A Unix path with a dead socket behind it is taken over; one that answers is EADDRINUSE, a file
@@ -88,9 +88,11 @@ struct listener {
     int fd;
     uint32_t acceptors_count;
     struct net_addr addr;
-    struct list_node node; /* the loop's list of listeners waiting for free sockets */
-    struct timer retry;    /* after an error that says "later" */
-    bool is_paused;        /* too few sockets are free */
+    struct loop_hook paused_hook; /* waits for free sockets */
+    struct timer retry;           /* after an error that says "later", and to finish stopping */
+    uint64_t path_dev;            /* which file a Unix socket's path named */
+    uint64_t path_ino;
+    bool is_paused; /* too few sockets are free */
     bool is_stopping;
     uint64_t accepted;
     uint64_t pauses;

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/signalfd.h>
 
 #include "r2a/core/err.h"
 #include "r2a/core/list.h"
@@ -33,14 +32,13 @@ struct loop_defer {
     void (*fn)(struct loop_defer *defer);
 };
 
-/* Called in the flush phase of every tick, before the dirty list: for work that gathers over a
- * tick (log buffers, jobs to post). Few, and cheap. */
+/* Called in the flush phase of every tick, after the dirty list, which is flushed once more
+ * afterwards: for work that gathers over a tick (log buffers, jobs to post). Few, and cheap. */
 struct loop_hook {
     struct list_node node;
     void (*fn)(struct loop_hook *hook);
 };
 
-struct loop_signals;
 typedef void (*loop_signal_fn)(void *ctx, int signum);
 
 struct loop_cfg {
@@ -52,33 +50,24 @@ struct loop_cfg {
 struct loop {
     struct engine *engine;
     struct mem *mem;
-    uint64_t now_ms; /* monotonic; of this tick */
-    uint64_t now_ns; /* the same instant */
-    int64_t wall_offset_ms;
-    uint64_t wall_checked_ms;
     struct list dirty;
     struct list deferred;
     struct list hooks;
-    struct list starved; /* conn.c: receives waiting for provided buffers */
-    struct list rearm;   /* listener.c: waiting for free sockets */
     uint64_t ticks;
-    uint32_t posts_out; /* sent and perhaps not yet arrived; informative */
     bool is_stopping;
     struct wheel wheel;
 
     /* posts from threads without a loop, or before this loop runs */
     struct op wake_op;
-    uint64_t wake_count;
     int wake_fd;
     _Atomic(struct op *) inbox;
     _Atomic(struct engine *) target; /* NULL until loop_open: posts go to the inbox */
 
     struct op signal_op;
-    struct signalfd_siginfo signal_info;
     loop_signal_fn signal_fn;
     void *signal_ctx;
     int signal_fd;
-    bool is_watching_signals;
+    bool is_closing;
 };
 
 /* Any thread, before the loop is shared: makes it possible to post to it. Zeroes the struct. */
@@ -98,15 +87,22 @@ void loop_close(struct loop *loop);
 /* The loop opened by the calling thread, or NULL. */
 struct loop *loop_current(void);
 
+/* Monotonic; of this tick. */
 static inline uint64_t loop_now_ms(const struct loop *loop)
 {
-    return loop->now_ms;
+    return loop->engine->now_ms;
+}
+
+/* The same instant. */
+static inline uint64_t loop_now_ns(const struct loop *loop)
+{
+    return loop->engine->now_ns;
 }
 
 /* Milliseconds since 1970 at this tick, for dates and records. */
 static inline int64_t loop_wall_ms(const struct loop *loop)
 {
-    return (int64_t)loop->now_ms + loop->wall_offset_ms;
+    return loop->engine->wall_ms;
 }
 
 /* Absolute deadline, of loop_now_ms's clock. */
@@ -126,8 +122,9 @@ static inline void loop_arm(struct loop *loop, struct op *op)
     engine_arm(loop->engine, op);
 }
 
-/* Completes `op` (fn set, idle) on `to`, in its thread: res = op->len as set by the sender. Any
- * thread; the op is the receiver's when it arrives. Cheapest from a thread that runs a loop. */
+/* Completes `op` (fn set, idle) on `to`, in its thread: res = op->len as set by the sender, ptr is
+ * overwritten. Any thread; the op is the receiver's when it arrives. `to` must not be closed
+ * before. Cheapest from a thread that runs a loop. */
 void loop_post(struct loop *to, struct op *op);
 
 /* Already marked: nothing happens. */
