@@ -131,23 +131,32 @@ enum verdict_class provider_classify(const struct fault *fault);
 const struct provider *provider_find(struct slice kind);
 /* All kinds, for messages: calls put once a name. */
 void provider_names(void (*put)(void *context, struct slice name), void *context);
+/* Refuses rows with half a provider: what is wrong, or NULL. Called at start. */
+const char *provider_table_check(void);
 
 /* --- echo: a provider without a wire --- */
 
 /* Answers any prompt with the prompt's own words, one a call, so that demos and tests need no
- * account. Zero-initialise with echo_open; the gateway's timer asks for the next event. Borrows the
+ * account. echo_open initialises it; the gateway's timer asks for the next event. Borrows the
  * tape until closed. */
 struct echo {
     const struct ir_tape *tape;
     const struct brief *brief;
-    struct text words; /* the last user turn's text, where it lies */
-    uint32_t at;       /* next byte of `words` */
-    uint32_t event;    /* text event of the tape under way */
-    uint32_t turn_end;
-    uint64_t words_out;
-    uint8_t state;
-    struct slice call_name, call_args; /* `call TOOL {json}` */
-    char call_id[32];
+    uint32_t event;     /* tape event whose text is under way */
+    uint32_t at;        /* next byte of it */
+    uint32_t turn_end;  /* the event behind the last one to look at */
+    uint8_t depth;      /* parts open at `event` … */
+    uint8_t parts[2];   /* … and what they are: enum ir_part */
+    bool is_results;    /* the words are those of tool results */
+    bool is_spoken;     /* of the part under way something was said */
+    bool needs_break;   /* the next word is of another part: put a line end before it */
+    uint8_t state;      /* enum in echo.c */
+    uint8_t choices;    /* as many equal answers */
+    uint8_t stop;       /* enum ir_stop */
+    uint64_t words_out; /* words said */
+    uint64_t words_max; /* UINT64_MAX: no limit */
+    struct text call_name, call_args, call_space; /* `call TOOL {json}` */
+    bool call_is_custom;
 };
 void echo_open(struct echo *echo, const struct ir_tape *tape, const struct brief *brief);
 /* Puts the events of the next step (one word, or the end) into `sink`. Returns 1 while there is
