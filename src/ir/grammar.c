@@ -143,6 +143,8 @@ static const char *request_step(struct ir_grammar *g, const struct ir_event *eve
     case IR_FIELD:
         if (g->state == STATE_TOOL)
             return NULL;
+        if (g->state == STATE_PARAMS) /* the name of an OPAQUE register */
+            return event->what == IR_FIELD_TITLE ? NULL : "FIELD of a register";
         if (g->state == STATE_TURN && g->depth == 0)
             return g->levels[0].next == 0 ? NULL : "FIELD of a turn after its parts";
         return request_inside(g, event);
