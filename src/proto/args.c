@@ -166,6 +166,8 @@ enum r2a_err unwrap_feed(struct unwrap *unwrap, struct text piece, unwrap_fn put
     char plain[1024];
     enum r2a_err err = R2A_OK;
 
+    if (piece.form == TEXT_JSON)
+        piece.form = TEXT_PLAIN; /* the text of a value */
     while (piece.len > 0 && err == R2A_OK) {
         struct text chunk = piece;
         int64_t len;

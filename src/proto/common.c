@@ -526,6 +526,29 @@ void id_derive(struct slice seed, char id[ID_DERIVED_BYTES])
     }
 }
 
+uint64_t text_hash_seeded(struct text text, uint64_t seed)
+{
+    char plain[256];
+    uint64_t hash = FNV1A_64_START ^ seed;
+
+    while (text.len > 0) {
+        struct text chunk = text;
+        int64_t len;
+
+        if (chunk.len > sizeof(plain)) {
+            chunk.len = sizeof(plain);
+            chunk.len = (uint32_t)text_safe_len(chunk);
+        }
+        len = text_decode(chunk, plain, sizeof(plain));
+        if (len < 0 || chunk.len == 0)
+            break;
+        hash = fnv1a_64_add(hash, slice_of(plain, (size_t)len));
+        text.ptr += chunk.len;
+        text.len -= chunk.len;
+    }
+    return hash ^ hash >> 29;
+}
+
 /* --- calls on their way down --- */
 
 enum r2a_err call_put_open(struct ir_sink *sink, const struct brief *brief, uint8_t choice,

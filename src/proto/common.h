@@ -176,6 +176,9 @@ bool id_fit(struct text id, enum id_form form, struct arena *arena, struct slice
 #define ID_DERIVED_BYTES 29u
 void id_derive(struct slice seed, char id[ID_DERIVED_BYTES]);
 
+/* Hash of the decoded text, for tables that a peer fills. */
+uint64_t text_hash_seeded(struct text text, uint64_t seed);
+
 /* ---- arguments (2.6) ---- */
 
 /* Tool-call arguments of any form as a JSON object: TEXT_JSON or the content of a string. Empty:

@@ -65,10 +65,10 @@ struct mend_part {
     uint32_t event; /* its PART on the tape, or MEND_NONE: synthesized */
     uint32_t pair;  /* of a CALL: number of its RESULT; of a RESULT: of its CALL; else MEND_NONE.
                        Numbers index mend.parts */
+    uint32_t next;  /* private */
     uint8_t kind;   /* enum ir_part, after mending */
     uint8_t flags;  /* IR_CACHE_MARK, IR_IS_ERROR, IR_CUSTOM, IR_LEGACY */
-    uint16_t depth; /* private */
-    const struct mend_extra *extra; /* or NULL */
+    struct mend_extra *extra; /* or NULL */
 };
 
 struct mend_turn {

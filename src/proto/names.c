@@ -96,11 +96,7 @@ bool name_fit(struct text name, struct text space, enum names_form form, struct 
 
 static uint64_t hash_of(const struct names *names, struct text client, struct text space)
 {
-    uint64_t hash = names->seed ^ text_hash(client) * 0x9e3779b97f4a7c15u;
-
-    if (space.len > 0)
-        hash ^= text_hash(space) * 0xd1342543de82ef95u;
-    return hash ^ hash >> 29;
+    return text_hash_seeded(client, text_hash_seeded(space, names->seed));
 }
 
 static bool is_tool(const struct names_tool *tool, struct text client, struct text space)
