@@ -1,0 +1,684 @@
+#include "audit.h"
+#include "exchange.h"
+#include "front.h"
+#include "r2a/core/check.h"
+#include "r2a/core/hash.h"
+#include "r2a/core/str.h"
+#include "r2a/json/text.h"
+#include "r2a/proto/fault_read.h"
+#include "retry.h"
+#include "worker.h"
+
+/* From a complete request to an upstream that answers it: what the client means, which candidate
+ * and which key, the encoded request, and what follows when one fails. */
+
+/* --- what the client means --- */
+
+static bool make_brief(struct exchange *ex)
+{
+    struct ex_request *request = ex->request;
+    struct brief *brief = arena_take_zero(&ex->arena, sizeof(*brief));
+    char *id = arena_take(&ex->arena, 24);
+
+    if (brief == NULL || id == NULL)
+        return false;
+    random_base62(id, 24);
+    brief->operation = ex->operation == ROUTE_COUNT ? BRIEF_COUNT : BRIEF_GENERATE;
+    brief->arena = &ex->arena;
+    brief->mem = ex->worker->mem;
+    brief->memo = &request->memo;
+    brief->id = slice_of(id, 24);
+    brief->random[0] = random_u64();
+    brief->random[1] = random_u64();
+    brief->created = loop_wall_ms(&ex->worker->loop) / 1000;
+    brief->output_bytes_max = (size_t)ex->config->limits.output_bytes;
+    brief->max_out = -1;
+    brief->path_model = arena_copy(&ex->arena, request->match.id);
+    ex->brief = brief;
+    return true;
+}
+
+static void refuse_plan(struct exchange *ex, const struct route_plan *plan)
+{
+    char text[256];
+    struct str_buf message = STR_BUF(text);
+    enum fault_kind kind = FAULT_NOT_FOUND;
+    uint16_t status = 0;
+
+    switch (plan->verdict) {
+    case ROUTE_PLAN_NO_MODEL:
+        kind = FAULT_INVALID;
+        str_buf_put(&message, S("the request names no model, and no default_model is configured"));
+        break;
+    case ROUTE_PLAN_UNKNOWN_PROVIDER:
+        kind = FAULT_INVALID;
+        str_buf_put(&message, S("unknown provider: "));
+        str_buf_put(&message, slice_head(plan->subject, 128));
+        break;
+    case ROUTE_PLAN_FORBIDDEN:
+        kind = FAULT_PERMISSION;
+        str_buf_put(&message, S("this key may not use the model "));
+        str_buf_put(&message, slice_head(plan->subject, 128));
+        break;
+    case ROUTE_PLAN_OFF:
+        kind = FAULT_OVERLOAD;
+        str_buf_put(&message, S("the provider is off: "));
+        str_buf_put(&message, slice_head(plan->subject, 160));
+        break;
+    case ROUTE_PLAN_UNKNOWN_MODEL:
+    case ROUTE_PLAN_OK:
+        str_buf_put(&message, S("no upstream serves the model "));
+        str_buf_put(&message, slice_head(plan->subject, 128));
+        break;
+    }
+    ex->ended_by = 'L';
+    ex_refuse(ex, kind, status, str_buf_slice(&message));
+}
+
+static bool admit_key(struct exchange *ex)
+{
+    uint64_t retry_after_ms = 0;
+    enum board_refusal refusal;
+    struct fault fault;
+
+    if (ex->key == NULL || (ex->key->rpm == 0 && ex->key->concurrency == 0))
+        return true;
+    refusal = board_key_admit(ex->worker->board, ex->key->board, ex->key->rpm, ex->key->concurrency,
+                              loop_now_ms(&ex->worker->loop), &retry_after_ms);
+    if (refusal == BOARD_ADMITTED) {
+        ex->is_key_admitted = true;
+        return true;
+    }
+    {
+        char text[192];
+        struct str_buf message = STR_BUF(text);
+
+        str_buf_put(&message,
+                    refusal == BOARD_RPM ? S("rpm limit of ") : S("concurrency limit of "));
+        str_buf_put_u64(&message, refusal == BOARD_RPM ? ex->key->rpm : ex->key->concurrency);
+        str_buf_put(&message, S(" reached for key "));
+        str_buf_put(&message, slice_head(ex->key->name, 100));
+        fault = fault_of(FAULT_RATE, str_buf_slice(&message));
+        fault.retry_after_ms = (int64_t)retry_after_ms;
+        ex->ended_by = 'L';
+        ex_answer_fault(ex, &fault);
+    }
+    return false;
+}
+
+void ex_on_request(struct exchange *ex)
+{
+    struct ex_request *request = ex->request;
+    struct fault fault = {0};
+    struct slice body = slice_of(request->body, request->body_len);
+    struct slice model = {0};
+    const struct http_header *wanted;
+
+    if (!make_brief(ex)) {
+        ex_refuse(ex, FAULT_OVERLOAD, 0, S("out of memory"));
+        return;
+    }
+    if (relay_peek(ex->client, body, &request->peek, &request->memo, &fault) != R2A_OK) {
+        ex_answer_fault(ex, &fault);
+        return;
+    }
+    if (request->match.id.len > 0)
+        model = ex->brief->path_model;
+    else if (request->peek.model.len > 0 &&
+             (!text_to_plain(request->peek.model, &ex->arena, &model) ||
+              (model.ptr >= body.ptr && model.ptr < body.ptr + body.len &&
+               (model = arena_copy(&ex->arena, model)).len == 0))) {
+        ex_refuse(ex, FAULT_OVERLOAD, 0, S("out of memory"));
+        return;
+    }
+    ex->brief->model = model;
+    ex->is_stream = ex->operation == ROUTE_GENERATE &&
+                    (request->peek.is_stream || request->match.is_stream_path);
+    ex->brief->usage_asked = request->peek.usage_asked;
+    ex->brief->shape = !ex->is_stream                 ? BRIEF_DOCUMENT
+                       : request->match.is_json_array ? BRIEF_JSON_ARRAY
+                                                      : BRIEF_SSE;
+    wanted = http_header_find(request->headers, request->headers_count, HEADER_MODEL_PROVIDER);
+    route_choose(ex->config, ex->worker->board, request->match.prefix,
+                 wanted ? wanted->value : (struct slice){0}, model, ex->key, &request->plan);
+    if (request->plan.verdict != ROUTE_PLAN_OK) {
+        refuse_plan(ex, &request->plan);
+        return;
+    }
+    if (model.len == 0)
+        ex->brief->model = arena_copy(&ex->arena, request->plan.candidates[0].model);
+    ex->route = request->plan.route;
+    if (!admit_key(ex))
+        return;
+    ex_enter(ex, EX_QUEUE);
+    ex->candidate = 0;
+    ex->timeouts = request->plan.timeouts;
+    ex_arm_timers(ex);
+    ex_attempt(ex);
+}
+
+/* --- which key --- */
+
+/* A key of the provider that was not tried and does not cool down; by turns, weighted. NULL: none;
+ * then *until_ms is the earliest return (0: never). */
+static const struct credential *pick_credential(struct exchange *ex, uint64_t *until_ms)
+{
+    const struct provider_instance *provider = ex->provider;
+    struct board *board = ex->worker->board;
+    uint64_t now = loop_now_ms(&ex->worker->loop);
+    uint64_t total = 0;
+    uint64_t at;
+
+    *until_ms = 0;
+    for (uint32_t i = 0; i < provider->credentials_count; i++) {
+        const struct credential *credential = &provider->credentials[i];
+        uint64_t until = board_cool_until(board, credential->board);
+
+        if (i < 32 && (ex->keys_tried >> i & 1u))
+            continue;
+        if (until > now) {
+            if (*until_ms == 0 || until < *until_ms)
+                *until_ms = until;
+            continue;
+        }
+        total += credential->weight ? credential->weight : 1;
+    }
+    if (total == 0)
+        return NULL;
+    at = provider->credentials_count > 1 ? board_turn(board, provider->credentials[0].board) % total
+                                         : 0;
+    for (uint32_t i = 0; i < provider->credentials_count; i++) {
+        const struct credential *credential = &provider->credentials[i];
+        uint64_t weight = credential->weight ? credential->weight : 1;
+
+        if ((i < 32 && (ex->keys_tried >> i & 1u)) ||
+            board_cool_until(board, credential->board) > now)
+            continue;
+        if (at < weight)
+            return credential;
+        at -= weight;
+    }
+    return NULL;
+}
+
+/* --- one attempt --- */
+
+static void set_profile(struct exchange *ex)
+{
+    const struct config *config = ex->config;
+    const char *why = NULL;
+    bool is_openai_host = str_ends(ex->provider->endpoint.host, S("openai.com")) ||
+                          str_ends(ex->provider->endpoint.host, S("openai.azure.com"));
+
+    profile_of(ex->target.model, is_openai_host, &ex->target.profile);
+    for (uint32_t i = 0; i < config->profiles_count; i++) {
+        const struct profile_rule *rule = &config->profiles[i];
+
+        if (str_glob(rule->glob, ex->target.model))
+            profile_set(&ex->target.profile, rule->flag, rule->value, &why);
+    }
+}
+
+static void set_target(struct exchange *ex, const struct route_candidate *candidate)
+{
+    const struct provider_instance *provider = candidate->provider;
+    struct target *target = &ex->target;
+
+    ex->provider = provider;
+    memset(target, 0, sizeof(*target));
+    target->model = candidate->model;
+    target->proto =
+        provider->kind->is_embedded ? NULL : provider->kind->speaks(provider, candidate->model);
+    target->minter = provider->kind->minter.len ? provider->kind->minter : provider->name;
+    target->is_stream = ex->is_stream;
+    target->system_text = ex->config->system_text;
+    target->system_mode = ex->config->system_mode;
+    set_profile(ex);
+    ex->is_relay = target->proto == ex->client;
+    ex->timeouts = ex->request->plan.timeouts;
+    route_timeouts(ex->config, ex->route, provider, &ex->timeouts);
+    ex->brief->is_strict = route_strict(ex->config, ex->key, ex->route, provider);
+    ex->brief->is_relay = ex->is_relay;
+}
+
+static bool decode_request(struct exchange *ex, struct fault *fault)
+{
+    struct ex_request *request = ex->request;
+    struct slice model = ex->brief->model;
+    uint8_t shape = ex->brief->shape;
+
+    if (request->is_decoded)
+        return true;
+    if (ex->client->request_decode(slice_of(request->body, request->body_len), &request->tape.sink,
+                                   ex->brief, fault) != R2A_OK)
+        return false;
+    /* routing has decided these already */
+    ex->brief->model = model;
+    ex->brief->shape = shape;
+    request->is_decoded = true;
+    return true;
+}
+
+/* The names of what the target cannot be told, as the header says them. */
+static bool note_losses(struct exchange *ex)
+{
+    struct loss *loss = &ex->request->loss;
+    size_t size = 0;
+    char *text;
+
+    ex->dropped = (uint16_t)(loss->count > UINT16_MAX ? UINT16_MAX : loss->count);
+    ex->dropped_names = (struct slice){0};
+    if (loss->names_count == 0)
+        return true;
+    metric_add(&ex->worker->metrics->dropped_names, loss->count);
+    for (uint32_t i = 0; i < loss->names_count; i++)
+        size += loss->names[i].len + 1;
+    text = arena_take(&ex->arena, size);
+    if (text == NULL)
+        return false;
+    size = 0;
+    for (uint32_t i = 0; i < loss->names_count; i++) {
+        if (i > 0)
+            text[size++] = ',';
+        for (size_t at = 0; at < loss->names[i].len; at++) {
+            char c = loss->names[i].ptr[at];
+
+            text[size++] = c > 0x20 && c < 0x7f && c != ',' ? c : '_'; /* it becomes a header */
+        }
+    }
+    ex->dropped_names = slice_of(text, size);
+    return true;
+}
+
+/* Fills request->encoded for the target. False: *fault says why. */
+static bool encode_request(struct exchange *ex, struct fault *fault)
+{
+    struct ex_request *request = ex->request;
+    enum r2a_err err;
+
+    if (request->encoded_for == ex->provider && slice_eq(request->encoded_model, ex->target.model))
+        return true;
+    rope_clear(&request->encoded);
+    memset(&request->loss, 0, sizeof(request->loss));
+    if (ex->is_relay) {
+        struct relay_edits edits = {
+            .model = ex->target.model,
+            .system_text = ex->target.system_text,
+            .system_mode = ex->target.system_mode,
+            .want_usage = ex->is_stream,
+        };
+
+        relay_write(ex->client, slice_of(request->body, request->body_len), &request->peek, &edits,
+                    &request->encoded);
+        err = R2A_OK;
+    } else {
+        if (!decode_request(ex, fault))
+            return false;
+        err = ex->target.proto->request_encode(&request->tape, &ex->target, ex->brief,
+                                               &request->encoded, &request->loss, fault);
+        if (err != R2A_OK && err != R2A_ERR_NO_MEMORY)
+            return false;
+    }
+    if (err == R2A_OK)
+        err = request->encoded.err;
+    if (err != R2A_OK || !note_losses(ex)) {
+        *fault = fault_of(FAULT_OVERLOAD, S("out of memory"));
+        fault->err = R2A_ERR_NO_MEMORY;
+        return false;
+    }
+    if (ex->brief->is_strict && ex->dropped_names.len > 0) {
+        char *text = arena_take(&ex->arena, 64 + ex->dropped_names.len);
+        struct str_buf message = {.ptr = text, .size = text ? 64 + ex->dropped_names.len : 0};
+
+        str_buf_put(&message, S("strict: the upstream cannot carry "));
+        str_buf_put(&message, ex->dropped_names);
+        *fault = fault_of(FAULT_INVALID, str_buf_slice(&message));
+        return false;
+    }
+    request->encoded_for = ex->provider;
+    request->encoded_model = ex->target.model;
+    return true;
+}
+
+/* --- echo: no wire --- */
+
+static void echo_step(struct exchange *ex)
+{
+    uint64_t delay = ex->config->echo_delay_ms;
+    int32_t more;
+
+    ex->in_callback = true;
+    do {
+        more = echo_next(&ex->request->echo, &ex->sink);
+    } while (more > 0 && delay == 0 && !conn_is_congested(ex->front->conn));
+    ex->in_callback = false;
+    if (more < 0) {
+        struct fault fault = fault_of(FAULT_SERVER, S("the echo provider failed"));
+
+        fault.err = (enum r2a_err)more;
+        ex_on_attempt_failed(ex, &fault);
+        return;
+    }
+    ex->call.has_answer = true;
+    ex_after_bytes(ex);
+    if (more > 0 && ex->state == EX_STREAM)
+        loop_timer_arm(&ex->worker->loop, &ex->call.echo_timer,
+                       loop_now_ms(&ex->worker->loop) + (delay > 0 ? delay : 1));
+}
+
+static void on_echo_timer(struct timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    echo_step(container_of(timer, struct exchange, call.echo_timer));
+}
+
+static void start_echo(struct exchange *ex)
+{
+    struct fault fault = {0};
+
+    if (!decode_request(ex, &fault)) {
+        ex_answer_fault(ex, &fault);
+        return;
+    }
+    if (ex->operation == ROUTE_COUNT) {
+        ex_answer_estimate(ex);
+        return;
+    }
+    if (!ex_begin_encoder(ex)) {
+        ex_refuse(ex, FAULT_OVERLOAD, 0, S("out of memory"));
+        return;
+    }
+    ex->sent++;
+    ex->is_relay = false;
+    ex->keeps_tape = true; /* its words are the request's */
+    ex_enter(ex, EX_SEND);
+    ex_enter(ex, EX_WAIT);
+    ex->call.echo_timer.fn = on_echo_timer;
+    echo_open(&ex->request->echo, &ex->request->tape, ex->brief);
+    echo_step(ex);
+}
+
+/* --- counting tokens --- */
+
+void ex_answer_estimate(struct exchange *ex)
+{
+    struct rope body = {.mem = ex->worker->mem};
+    struct fault fault = {0};
+
+    if (!decode_request(ex, &fault)) {
+        ex_answer_fault(ex, &fault);
+        return;
+    }
+    if (ex->client->count_write == NULL) {
+        ex_refuse(ex, FAULT_NOT_FOUND, 0, S("this protocol does not count tokens"));
+        return;
+    }
+    ex->is_estimate = true;
+    ex->client->count_write(ex->brief, brief_estimate(ex->brief), &body);
+    ex_answer(ex, 200, S("application/json"), &body);
+}
+
+void ex_on_count(struct exchange *ex, struct slice answer)
+{
+    struct rope body = {.mem = ex->worker->mem};
+    uint64_t tokens = 0;
+
+    if (ex->is_relay) {
+        rope_put(&body, answer);
+    } else if (ex->target.proto->count_read && ex->target.proto->count_read(answer, &tokens)) {
+        ex->client->count_write(ex->brief, tokens, &body);
+    } else {
+        struct fault fault =
+            fault_of(FAULT_BAD_GATEWAY, S("the upstream's token count is not understood"));
+
+        fault.phase = FAULT_PHASE_BODY;
+        ex_on_attempt_failed(ex, &fault);
+        return;
+    }
+    ex->has_content = true;
+    call_cancel(ex);
+    ex_answer(ex, 200, S("application/json"), &body);
+}
+
+/* --- attempts --- */
+
+/* No key of any candidate may be used now. */
+static void refuse_cooling(struct exchange *ex, uint64_t until_ms)
+{
+    struct fault fault;
+
+    if (ex->fault.message.len > 0) { /* the last real error says more */
+        ex_answer_fault(ex, &ex->fault);
+        return;
+    }
+    fault = fault_of(FAULT_RATE, S("all keys of the provider are cooling down"));
+    fault.retry_after_ms = (int64_t)(until_ms - loop_now_ms(&ex->worker->loop));
+    fault.phase = FAULT_PHASE_NONE;
+    ex->ended_by = 'L';
+    ex_answer_fault(ex, &fault);
+}
+
+void ex_attempt(struct exchange *ex)
+{
+    struct route_plan *plan = &ex->request->plan;
+    uint64_t until_ms = 0;
+    uint64_t earliest_ms = 0;
+    struct fault fault = {0};
+
+    check(ex->state == EX_QUEUE);
+    ex->has_failed = false;
+    while (ex->candidate < plan->count) {
+        const struct route_candidate *candidate = &plan->candidates[ex->candidate];
+
+        if (!ex->is_provider_set) {
+            set_target(ex, candidate);
+            ex->is_provider_set = true;
+            ex->keys_tried = 0;
+            ex->attempts = 0;
+            ex->credential = NULL;
+        }
+        if (ex->provider->kind->is_embedded) {
+            start_echo(ex);
+            return;
+        }
+        if (ex->credential == NULL) {
+            ex->credential = pick_credential(ex, &until_ms);
+            ex->attempts = 0;
+        }
+        if (ex->credential != NULL)
+            break;
+        if (until_ms > 0 && (earliest_ms == 0 || until_ms < earliest_ms))
+            earliest_ms = until_ms;
+        ex->candidate++;
+        ex->is_provider_set = false;
+    }
+    if (ex->candidate >= plan->count) {
+        refuse_cooling(ex, earliest_ms ? earliest_ms : loop_now_ms(&ex->worker->loop) + 1000);
+        return;
+    }
+    if (ex->operation == ROUTE_COUNT && ex->target.proto->count_read == NULL) {
+        ex_answer_estimate(ex);
+        return;
+    }
+    if (!encode_request(ex, &fault)) {
+        ex->provider = NULL; /* nobody was asked */
+        ex_answer_fault(ex, &fault);
+        return;
+    }
+    ex->attempts++;
+    ex->call.is_fresh = false;
+    ex_enter(ex, EX_CONNECT);
+    call_start(ex);
+}
+
+static bool has_other_key(struct exchange *ex)
+{
+    uint64_t until_ms;
+
+    return pick_credential(ex, &until_ms) != NULL;
+}
+
+void ex_next_attempt(struct exchange *ex)
+{
+    struct worker *worker = ex->worker;
+    const struct provider *kind = ex->provider->kind;
+    struct retry_facts facts = {
+        .verdict = kind->classify ? kind->classify(&ex->fault) : provider_classify(&ex->fault),
+        .phase = (enum fault_phase)ex->fault.phase,
+        .has_content = ex->has_content || ex->request == NULL || ex->lent > 0,
+        .attempts = ex->attempts,
+        .rule = route_retry(ex->config, ex->provider),
+        .retry_after_ms = ex->fault.retry_after_ms,
+        .should_retry = ex->fault.should_retry,
+        .random = random_u64(),
+    };
+    struct retry_decision decision;
+
+    if (!facts.has_content) {
+        uint32_t index =
+            ex->credential ? (uint32_t)(ex->credential - ex->provider->credentials) : 32;
+
+        if (index < 32)
+            ex->keys_tried |= 1u << index;
+        facts.has_other_key = has_other_key(ex);
+        facts.has_elsewhere = ex->candidate + 1u < ex->request->plan.count;
+    }
+    decision = retry_decide(&facts);
+    if (decision.cool_ms > 0 && ex->credential)
+        board_cool(worker->board, ex->credential->board,
+                   loop_now_ms(&worker->loop) + decision.cool_ms);
+    if (decision.step == RETRY_GIVE_UP) {
+        ex_answer_fault(ex, &ex->fault);
+        return;
+    }
+    call_free(ex);
+    if (ex->encoder && ex->client->encoder_drop)
+        ex->client->encoder_drop(ex->encoder);
+    ex->encoder = NULL;
+    rope_clear(&ex->out);
+    ex->chunk_at = NULL;
+    ex->has_ended = false;
+    memset(&ex->usage, 0, sizeof(ex->usage));
+    ex_enter(ex, EX_QUEUE);
+    switch (decision.step) {
+    case RETRY_SAME:
+        metric_inc(worker->metrics, retries);
+        if (ex->credential) {
+            uint32_t index = (uint32_t)(ex->credential - ex->provider->credentials);
+
+            if (index < 32)
+                ex->keys_tried &= ~(1u << index);
+        }
+        loop_timer_arm(&worker->loop, &ex->deadline,
+                       loop_now_ms(&worker->loop) + decision.delay_ms + 1);
+        return;
+    case RETRY_NEXT_KEY:
+        metric_inc(worker->metrics, key_moves);
+        ex->credential = NULL;
+        break;
+    case RETRY_ELSEWHERE:
+        metric_inc(worker->metrics, fallbacks);
+        ex->candidate++;
+        ex->is_provider_set = false;
+        break;
+    case RETRY_GIVE_UP:
+        break;
+    }
+    ex_attempt(ex);
+}
+
+/* --- the upstream's answer --- */
+
+static struct slice header(const struct h1_response *head, enum http_header_id id)
+{
+    return http_header_value(head->headers, head->headers_count, id);
+}
+
+static void keep_answer_facts(struct exchange *ex, const struct h1_response *head)
+{
+    struct slice id = header(head, HEADER_X_REQUEST_ID);
+
+    if (id.len == 0)
+        id = header(head, HEADER_REQUEST_ID);
+    if (id.len > 0)
+        ex->upstream_id = arena_copy(&ex->arena, slice_head(id, 128));
+    ex->upstream_status = head->status;
+    ex->up_retry_after = arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER), 64));
+    ex->up_retry_after_ms =
+        arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER_MS), 32));
+    ex->up_should_retry =
+        arena_copy(&ex->arena, slice_head(header(head, HEADER_X_SHOULD_RETRY), 8));
+}
+
+void ex_on_answer(struct exchange *ex, const struct h1_response *head)
+{
+    struct call *call = &ex->call;
+
+    keep_answer_facts(ex, head);
+    if (call->is_error) {
+        if (head->status == 101 || (head->status >= 300 && head->status < 400)) {
+            struct fault fault = fault_of(
+                FAULT_BAD_GATEWAY, S("the upstream answered with a redirect; check base_url"));
+
+            fault.phase = FAULT_PHASE_HEAD;
+            fault.upstream_status = head->status;
+            ex_on_attempt_failed(ex, &fault);
+        }
+        return;
+    }
+    if (ex->operation == ROUTE_COUNT)
+        return;
+    if (ex->is_relay && ex->is_stream != call->is_event_stream) {
+        /* An upstream that ignored `stream`: its answer is said again in the shape that was asked
+         * for. */
+        ex->is_relay = false;
+        ex->brief->is_relay = false;
+    }
+    call->decoder = arena_take_zero(&ex->arena, ex->target.proto->decoder_size);
+    if (call->decoder)
+        ex->target.proto->decoder_init(call->decoder, &ex->target, ex->brief);
+    if (call->decoder == NULL || (!ex->is_relay && !ex_begin_encoder(ex))) {
+        struct fault fault = fault_of(FAULT_OVERLOAD, S("out of memory"));
+
+        fault.err = R2A_ERR_NO_MEMORY;
+        ex->has_content = true;
+        ex_on_attempt_failed(ex, &fault);
+        return;
+    }
+    if (ex->is_stream && ex->timeouts.hold_ms == 0)
+        ex_send_stream_head(ex);
+}
+
+void ex_on_error_answer(struct exchange *ex, struct slice body)
+{
+    struct fault fault;
+    struct slice secret = ex->credential ? ex->credential->key : (struct slice){0};
+    struct fault_source facts = {
+        .status = ex->call.status,
+        .content_type = slice_of(ex->call.content_type, ex->call.content_type_len),
+        .body = body,
+        .secrets = &secret,
+        .secrets_count = secret.len > 0 ? 1 : 0,
+        .retry_after = ex->up_retry_after,
+        .retry_after_ms = ex->up_retry_after_ms,
+        .should_retry = ex->up_should_retry,
+    };
+
+    fault_read(&facts, &ex->arena, &fault);
+    fault.phase = FAULT_PHASE_HEAD;
+    fault.is_upstream = true;
+    fault.upstream_status = ex->call.status;
+    if (ex->operation == ROUTE_COUNT && (ex->call.status == 404 || ex->call.status == 405)) {
+        call_cancel(ex);
+        ex_answer_estimate(ex);
+        return;
+    }
+    if (ex->is_relay && (ex->credential == NULL || ex->credential->key.len == 0 ||
+                         str_find(body, ex->credential->key) == body.len)) {
+        ex->error_body = arena_copy(&ex->arena, body);
+        ex->error_type = arena_copy(&ex->arena, facts.content_type);
+    } else {
+        ex->error_body = (struct slice){0};
+    }
+    ex_on_attempt_failed(ex, &fault);
+}

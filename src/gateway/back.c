@@ -1,0 +1,454 @@
+#include "back.h"
+
+#include "exchange.h"
+#include "r2a/core/check.h"
+#include "r2a/core/str.h"
+#include "r2a/http/h1_head.h"
+#include "r2a/http/h1_write.h"
+#include "worker.h"
+
+/* Carries one request up and one answer down: heads, framing of the body, cutting into frames. What
+ * the frames mean, and what a failure leads to, is the exchange's. After every call into ex_on_*
+ * the call may have been cancelled: `call->up` tells. */
+
+#define ERROR_BODY_BYTES_MAX 65536u /* of an upstream's error answer that is read */
+#define COPY_BYTES_MAX       16384u /* a request up to this size is copied into the connection's rope */
+
+static struct exchange *exchange_of(struct call *call)
+{
+    return container_of(call, struct exchange, call);
+}
+
+static void fail(struct call *call, enum r2a_err err, enum fault_phase phase, struct slice message)
+{
+    struct exchange *ex = exchange_of(call);
+    struct fault fault =
+        fault_of(err == R2A_ERR_TIMEOUT ? FAULT_TIMEOUT : FAULT_BAD_GATEWAY, message);
+
+    fault.err = err;
+    fault.phase = (uint8_t)phase;
+    fault.is_upstream = true;
+    if (message.len == 0)
+        fault.message = text_plain(slice_from_z(r2a_err_text(err)));
+    ex_on_attempt_failed(ex, &fault);
+}
+
+static void free_answer(struct call *call)
+{
+    if (call->framing && call->framing_state)
+        call->framing->free(call->framing_state);
+    call->framing = NULL;
+    call->framing_state = NULL;
+    if (call->document.mem)
+        document_free(&call->document);
+}
+
+void call_start(struct exchange *ex)
+{
+    struct call *call = &ex->call;
+    bool is_fresh = call->is_fresh;
+
+    check(call->state == CALL_NONE);
+    call_free(ex);
+    memset(call, 0, sizeof(*call));
+    call->is_fresh = is_fresh;
+    call->state = CALL_CONNECTING;
+    pool_get(&ex->worker->pool, &ex->provider->endpoint, call, is_fresh);
+}
+
+void call_cancel(struct exchange *ex)
+{
+    struct call *call = &ex->call;
+
+    if (call->state == CALL_NONE)
+        return;
+    if (call->state == CALL_CONNECTING)
+        pool_cancel(&ex->worker->pool, call);
+    else if (call->up)
+        pool_drop(call->up);
+    call->up = NULL;
+    call->state = CALL_NONE;
+}
+
+void call_free(struct exchange *ex)
+{
+    struct call *call = &ex->call;
+
+    free_answer(call);
+    if (call->decoder && ex->target.proto->decoder_drop)
+        ex->target.proto->decoder_drop(call->decoder);
+    call->decoder = NULL;
+}
+
+void call_on_writable(struct call *call)
+{
+    ex_on_sent(exchange_of(call));
+}
+
+void call_resume(struct exchange *ex)
+{
+    struct call *call = &ex->call;
+
+    if (!call->is_paused)
+        return;
+    call->is_paused = false;
+    if (call->up)
+        conn_read_resume(call->up->conn);
+}
+
+/* The exchange has what it wanted: the connection goes back, even when some framing is still to
+ * come. */
+static void finish(struct call *call)
+{
+    struct upstream *up = call->up;
+
+    call->up = NULL;
+    call->state = CALL_NONE;
+    if (up)
+        pool_put(up);
+}
+
+void call_on_no_upstream(struct call *call, enum r2a_err err, enum fault_phase phase)
+{
+    call->up = NULL;
+    call->state = CALL_NONE;
+    fail(call, err, phase, (struct slice){0});
+}
+
+static struct slice client_header(const struct ex_request *request, enum http_header_id id)
+{
+    return http_header_value(request->headers, request->headers_count, id);
+}
+
+static void write_request(struct exchange *ex, struct rope *out)
+{
+    const struct provider_instance *provider = ex->provider;
+    struct ex_request *request = ex->request;
+    struct provider_request facts = {
+        .proto = ex->target.proto,
+        .operation = ex->brief->operation,
+        .is_stream = ex->target.is_stream,
+        .model = ex->target.model,
+        .credential = ex->credential,
+        .is_relay = ex->is_relay,
+        .request_id = ex->id,
+    };
+
+    facts.idempotency_key = client_header(request, HEADER_IDEMPOTENCY_KEY);
+    facts.traceparent = client_header(request, HEADER_TRACEPARENT);
+    facts.referer = client_header(request, HEADER_REFERER);
+    facts.title = client_header(request, HEADER_X_TITLE);
+    if (ex->is_relay) {
+        facts.anthropic_version = client_header(request, HEADER_ANTHROPIC_VERSION);
+        facts.anthropic_beta = client_header(request, HEADER_ANTHROPIC_BETA);
+        facts.openai_beta = client_header(request, HEADER_OPENAI_BETA);
+        facts.user_agent = client_header(request, HEADER_USER_AGENT);
+        facts.client_query = request->match.query;
+    }
+    rope_put(out, S("POST "));
+    rope_put(out, provider->endpoint.path);
+    provider->kind->path(provider, &facts, out);
+    rope_put(out, S(" HTTP/1.1\r\nhost: "));
+    rope_put(out, provider->endpoint.authority);
+    rope_put(
+        out,
+        S("\r\naccept-encoding: identity\r\ncontent-type: application/json\r\ncontent-length: "));
+    rope_put_u64(out, request->encoded.bytes);
+    rope_put(out, S("\r\n"));
+    provider->kind->headers(provider, &facts, out);
+    rope_put(out, S("\r\n"));
+}
+
+void call_on_upstream(struct call *call, struct upstream *upstream)
+{
+    struct exchange *ex = exchange_of(call);
+    struct rope *out = conn_out(upstream->conn);
+    struct rope *encoded = &ex->request->encoded;
+
+    check(upstream->call == call && ex->request != NULL);
+    call->state = CALL_HEAD;
+    upstream->can_keep = false;
+    upstream->body = (struct http_body){.is_complete = false};
+    write_request(ex, out);
+    if (encoded->bytes <= COPY_BYTES_MAX) {
+        struct rope_cursor cursor = {0};
+        struct slice run;
+
+        while (rope_next(encoded, &cursor, &run))
+            rope_put(out, run);
+    } else {
+        rope_share(out, encoded);
+        upstream->lender = ex;
+        ex->lent++;
+    }
+    if (out->err != R2A_OK) {
+        enum r2a_err err = out->err;
+
+        call->up = NULL;
+        call->state = CALL_NONE;
+        pool_drop(upstream);
+        fail(call, err, FAULT_PHASE_SEND, (struct slice){0});
+        return;
+    }
+    ex->sent++;
+    conn_flush(upstream->conn);
+    ex_on_connected(ex);
+}
+
+static void keep_content_type(struct call *call, struct slice value)
+{
+    size_t len = value.len < sizeof(call->content_type) ? value.len : sizeof(call->content_type);
+
+    memcpy(call->content_type, value.ptr, len);
+    call->content_type_len = (uint8_t)len;
+}
+
+/* A final status head. */
+static void on_head(struct call *call, const struct h1_response *head)
+{
+    struct exchange *ex = exchange_of(call);
+    struct upstream *up = call->up;
+    struct slice type = http_header_value(head->headers, head->headers_count, HEADER_CONTENT_TYPE);
+    struct slice coding =
+        http_header_value(head->headers, head->headers_count, HEADER_CONTENT_ENCODING);
+
+    http_body_init(&up->body, (enum http_body_kind)head->body, head->content_length);
+    up->can_keep = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE;
+    call->state = CALL_BODY;
+    call->status = head->status;
+    call->is_error = head->status < 200 || head->status > 299;
+    call->is_event_stream = http_media_type_is(type, S("text/event-stream"));
+    keep_content_type(call, type);
+    if (coding.len > 0 && !http_token_eq(coding, S("identity")) &&
+        !(ex->is_relay && !call->is_error)) {
+        fail(call, R2A_ERR_HTTP_CODING, FAULT_PHASE_HEAD,
+             S("the upstream sent a content coding that was not asked for"));
+        return;
+    }
+    ex_on_answer(ex, head);
+    if (call->up != up)
+        return;
+    if (call->is_event_stream && !call->is_error) {
+        call->framing = &framing_sse;
+        call->framing_state = arena_take_zero(&ex->arena, call->framing->size);
+        if (call->framing_state == NULL) {
+            fail(call, R2A_ERR_NO_MEMORY, FAULT_PHASE_BODY, (struct slice){0});
+            return;
+        }
+        call->framing->init(call->framing_state, ex->worker->mem, FRAME_BYTES_MAX);
+        return;
+    }
+    document_init(&call->document, ex->worker->mem,
+                  call->is_error ? ERROR_BODY_BYTES_MAX
+                                 : (uint32_t)ex->config->limits.output_bytes);
+    if (head->body == HTTP_BODY_LENGTH && !call->is_error)
+        document_expect(&call->document,
+                        head->content_length); /* too long is found while it flows */
+}
+
+/* A run of the answer's body. */
+static void on_data(struct call *call, struct slice data)
+{
+    struct exchange *ex = exchange_of(call);
+    struct upstream *up = call->up;
+    struct frame frame;
+
+    if (ex->is_flowing) {
+        rope_put(ex_out(ex), data);
+        return;
+    }
+    if (call->framing == NULL) {
+        int32_t n = document_feed(&call->document, data, &frame);
+
+        if (n >= 0 || call->is_error) /* the rest of a long error text is not needed */
+            return;
+        if (n == R2A_ERR_FRAME_LIMIT && ex->is_relay && !ex->is_stream) {
+            ex_on_overflow(ex, frame.raw, data);
+            return;
+        }
+        fail(call, (enum r2a_err)n, FAULT_PHASE_BODY,
+             n == R2A_ERR_FRAME_LIMIT ? S("the upstream's answer exceeds limits.output_bytes")
+                                      : (struct slice){0});
+        return;
+    }
+    while (data.len > 0) {
+        int32_t n = call->framing->feed(call->framing_state, data, &frame);
+
+        if (n == 0)
+            return;
+        if (n < 0) {
+            if (ex->is_relay && ex->is_head_sent) {
+                /* Too large to observe: the bytes still belong to the client. */
+                rope_put(ex_out(ex), frame.raw);
+                rope_put(ex_out(ex), data);
+                ex->is_flowing = true;
+                return;
+            }
+            fail(call, (enum r2a_err)n, FAULT_PHASE_STREAM, (struct slice){0});
+            return;
+        }
+        data = slice_skip(data, (size_t)n);
+        ex_on_frame(ex, &frame);
+        if (call->up != up)
+            return;
+    }
+}
+
+/* The answer's body is complete. */
+static void on_complete(struct call *call)
+{
+    struct exchange *ex = exchange_of(call);
+    struct upstream *up = call->up;
+    struct frame frame;
+
+    if (call->framing) {
+        int32_t n;
+
+        while (!ex->is_flowing && (n = call->framing->finish(call->framing_state, &frame)) > 0) {
+            ex_on_frame(ex, &frame);
+            if (call->up != up)
+                return;
+        }
+    } else if (!ex->is_flowing && document_finish(&call->document, &frame) > 0) {
+        ex_on_frame(ex, &frame);
+        if (call->up != up)
+            return;
+    }
+    ex_on_answer_end(ex, false, R2A_OK);
+}
+
+/* Parses status heads at the start of `bytes`, 1xx ones included. Returns the bytes used. */
+static size_t read_head(struct call *call, struct slice bytes)
+{
+    struct exchange *ex = exchange_of(call);
+    struct worker *worker = ex->worker;
+    size_t used = 0;
+
+    while (call->state == CALL_HEAD) {
+        struct h1_response head;
+        int32_t n;
+
+        h1_response_init(&head, HTTP_METHOD_POST, worker->headers, HEADERS_MAX, HEAD_BYTES_MAX);
+        head.seen = call->head_seen;
+        n = h1_response_parse(&head, slice_skip(bytes, used));
+        if (n == 0) {
+            call->head_seen = head.seen;
+            return used;
+        }
+        call->head_seen = 0;
+        if (n < 0) {
+            fail(call, (enum r2a_err)n, FAULT_PHASE_HEAD,
+                 S("the upstream's answer is not valid HTTP"));
+            return bytes.len;
+        }
+        used += (size_t)n;
+        if (head.status >= 200 || head.status == 101) {
+            on_head(call, &head);
+            return used;
+        }
+    }
+    return used;
+}
+
+size_t call_on_bytes(struct call *call, struct slice bytes)
+{
+    struct exchange *ex = exchange_of(call);
+    struct upstream *up = call->up;
+    size_t used = 0;
+
+    call->has_answer = true;
+    ex->in_callback = true;
+    if (call->state == CALL_HEAD) {
+        used = read_head(call, bytes);
+        if (call->up != up) {
+            ex->in_callback = false;
+            ex_after_bytes(ex);
+            return bytes.len;
+        }
+        if (call->state == CALL_HEAD) {
+            ex->in_callback = false;
+            return used;
+        }
+    }
+    while (call->up == up && !up->body.is_complete && used < bytes.len) {
+        struct slice data;
+        int32_t n = http_body_feed(&up->body, slice_skip(bytes, used), &data);
+
+        if (n < 0) {
+            fail(call, (enum r2a_err)n, FAULT_PHASE_BODY,
+                 S("the upstream's chunked body is malformed"));
+            break;
+        }
+        if (n == 0)
+            break;
+        used += (size_t)n;
+        if (data.len > 0)
+            on_data(call, data);
+    }
+    if (call->up == up && up->body.is_complete) {
+        if (used < bytes.len)
+            up->can_keep = false; /* bytes nobody asked for */
+        on_complete(call);
+    }
+    if (call->up == up && ex->has_ended)
+        finish(call);
+    if (call->up != up)
+        used = bytes.len;
+    ex->in_callback = false;
+    ex_after_bytes(ex);
+    return used;
+}
+
+void call_on_eof(struct call *call)
+{
+    struct exchange *ex = exchange_of(call);
+    struct upstream *up = call->up;
+
+    if (call->state == CALL_HEAD) {
+        bool is_stale = call->was_reused && !call->has_answer;
+
+        call->up = NULL;
+        call->state = CALL_NONE;
+        pool_drop(up);
+        if (is_stale)
+            ex_on_stale(ex);
+        else
+            fail(call, R2A_ERR_PEER_EOF, FAULT_PHASE_WAIT,
+                 S("the upstream closed the connection without an answer"));
+        return;
+    }
+    up->can_keep = false;
+    ex->in_callback = true;
+    if (up->body.kind == HTTP_BODY_UNTIL_CLOSE) {
+        up->body.is_complete = true;
+        on_complete(call);
+    } else {
+        ex_on_answer_end(ex, true, R2A_ERR_TRUNCATED);
+    }
+    if (call->up == up)
+        finish(call);
+    ex->in_callback = false;
+    ex_after_bytes(ex);
+}
+
+void call_on_closed(struct call *call, enum r2a_err err)
+{
+    struct exchange *ex = exchange_of(call);
+
+    /* the pool took call->up away: the connection is gone */
+    if (call->state == CALL_HEAD) {
+        bool is_stale = call->was_reused && !call->has_answer;
+
+        call->state = CALL_NONE;
+        if (is_stale)
+            ex_on_stale(ex);
+        else
+            fail(call, err, FAULT_PHASE_WAIT, (struct slice){0});
+        return;
+    }
+    ex->in_callback = true;
+    ex_on_answer_end(ex, true, err);
+    call->state = CALL_NONE;
+    ex->in_callback = false;
+    ex_after_bytes(ex);
+}

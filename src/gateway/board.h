@@ -1,0 +1,48 @@
+#ifndef R2A_GATEWAY_BOARD_H
+#define R2A_GATEWAY_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "r2a/core/slice.h"
+
+/* What all threads must agree on, as records of atomics: a credential, a client key, a process-wide
+ * bound. The control thread alone adds records, found again by a digest, so they outlive a reload.
+ * Workers ask and settle; one atomic operation or two a request. Times are clock_mono_ms. */
+#define BOARD_RECORDS_MAX 4096u
+#define BOARD_NONE        UINT32_MAX
+#define BOARD_RPM_SLOTS   60u
+
+struct board;
+struct board *board_open(void);
+void board_close(struct board *board);
+
+/* Control thread: the record of this digest, added when new. BOARD_NONE when the board is full. */
+uint32_t board_record(struct board *board, const uint8_t digest[32]);
+
+/* A client key asks to run one request: `rpm` in any 60 s (60 buckets of one) and `concurrency` at
+ * once, 0: no limit. False: refused, and *retry_after_ms says when it may fit (1 s for
+ * concurrency). True: board_key_release must follow. */
+enum board_refusal { BOARD_ADMITTED, BOARD_RPM, BOARD_CONCURRENCY };
+enum board_refusal board_key_admit(struct board *board, uint32_t record, uint64_t rpm,
+                                   uint64_t concurrency, uint64_t now_ms, uint64_t *retry_after_ms);
+void board_key_release(struct board *board, uint32_t record);
+
+/* A credential's cool-down. board_cool never shortens one. */
+void board_cool(struct board *board, uint32_t record, uint64_t until_ms);
+void board_warm(struct board *board,
+                uint32_t record); /* a success ends it and clears failures in a row */
+uint64_t board_cool_until(struct board *board, uint32_t record); /* 0: usable */
+uint32_t board_failures_add(struct board *board,
+                            uint32_t record); /* failures in a row, this one included */
+
+/* A turn counter (round robin over keys, weighted choice over targets): returns 0, 1, 2 … */
+uint64_t board_turn(struct board *board, uint32_t record);
+
+/* limits.connections over all workers. */
+bool board_connection_admit(struct board *board, uint64_t limit);
+void board_connection_release(struct board *board);
+uint64_t board_connections(struct board *board);
+
+#endif

@@ -1,0 +1,564 @@
+#include "gateway_state.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "r2a/core/check.h"
+#include "r2a/core/clock.h"
+#include "r2a/core/hash.h"
+#include "r2a/core/log.h"
+#include "r2a/core/str.h"
+
+/* Start, reload, drain and stop: what the control thread does besides resolving names. */
+
+struct resolve_loop *gateway_resolver(struct gateway *gateway)
+{
+    return gateway->resolver;
+}
+
+void gateway_write_metrics(struct gateway *gateway, struct rope *out)
+{
+    struct metrics_page *pages[WORKERS_MAX];
+    struct metrics_process process = {
+        .memory_used = atomic_load(&gateway->budget.used),
+        .memory_peak = atomic_load(&gateway->budget.peak),
+        .memory_limit = gateway->budget.limit,
+        .memory_refused = atomic_load(&gateway->budget.refused),
+        .uptime_s = (clock_mono_ms() - gateway->started_ms) / 1000,
+        .generation = gateway->generation,
+        .is_draining = atomic_load(&gateway->is_draining),
+        .version = R2A_VERSION,
+    };
+
+    for (uint32_t i = 0; i < gateway->workers_count; i++)
+        pages[i] = &gateway->pages[i];
+    metrics_write(pages, gateway->workers_count, &process, out);
+}
+
+/* --- what the system allows --- */
+
+static uint32_t cpus_allowed(void)
+{
+    cpu_set_t set;
+    int count;
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count > (int)WORKERS_MAX ? WORKERS_MAX : (uint32_t)count;
+}
+
+static uint64_t read_number(const char *path)
+{
+    char text[32];
+    uint64_t value = 0;
+    ssize_t n;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    n = read(fd, text, sizeof(text));
+    close(fd);
+    if (n <= 0 || !str_parse_u64(str_trim_lines(slice_of(text, (size_t)n)), &value))
+        return 0; /* "max" */
+    return value;
+}
+
+/* Half of what the process may have: the machine's memory or the control group's. */
+static uint64_t memory_half(void)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t group = read_number("/sys/fs/cgroup/memory.max");
+
+    if (group == 0)
+        group = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    if (group > 0 && group < bytes)
+        bytes = group;
+    return bytes / 2;
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void forbid_core_files(void)
+{
+    struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none); /* keys must not end up in one */
+}
+
+/* --- configuration --- */
+
+static void digest_credential(const struct provider_instance *provider,
+                              const struct credential *credential, uint8_t digest[32])
+{
+    struct sha256 sha;
+
+    sha256_init(&sha);
+    sha256_add(&sha, S("credential"));
+    sha256_add(&sha, provider->name);
+    sha256_add(&sha, slice_of("", 1));
+    sha256_add(&sha, credential->key);
+    sha256_end(&sha, digest);
+}
+
+/* Finds the board's records for a generation: they outlive it. */
+static bool board_config(struct board *board, struct config *config)
+{
+    uint8_t digest[32];
+    bool is_ok = true;
+
+    for (uint32_t i = 0; i < config->providers_count; i++) {
+        struct provider_instance *provider = &config->providers[i];
+
+        for (uint32_t k = 0; k < provider->credentials_count; k++) {
+            digest_credential(provider, &provider->credentials[k], digest);
+            provider->credentials[k].board = board_record(board, digest);
+            is_ok = is_ok && provider->credentials[k].board != BOARD_NONE;
+        }
+    }
+    for (uint32_t i = 0; i < config->keys_count; i++) {
+        config->keys[i].board = board_record(board, config->keys[i].digest);
+        is_ok = is_ok && config->keys[i].board != BOARD_NONE;
+    }
+    for (uint32_t i = 0; i < config->routes_count; i++) {
+        struct sha256 sha;
+
+        sha256_init(&sha);
+        sha256_add(&sha, S("route"));
+        sha256_add(&sha, config->routes[i].model);
+        sha256_end(&sha, digest);
+        config->routes[i].counter = board_record(board, digest);
+        is_ok = is_ok && config->routes[i].counter != BOARD_NONE;
+    }
+    if (!is_ok)
+        log_note(LOG_ERROR, "gateway", "too_many_keys_and_routes");
+    return is_ok;
+}
+
+static void apply_log(const struct config *config)
+{
+    log_set_format(config->log_json ? LOG_JSON : LOG_TEXT);
+    log_set_level((enum log_level)config->log_level);
+}
+
+static void report_line(void *context, bool is_error, struct slice text)
+{
+    (void)context;
+    if (is_error)
+        log_event(LOG_ERROR, "config", "error", log_kv_str("what", text));
+    else
+        log_event(LOG_WARN, "config", "warning", log_kv_str("what", text));
+}
+
+static void send_order(struct gateway *gateway, enum worker_order order, struct config *config,
+                       struct tls_trust *trust)
+{
+    for (uint32_t i = 0; i < gateway->workers_count; i++) {
+        struct worker *worker = &gateway->workers[i];
+        struct worker_message *message = &worker->messages[order];
+
+        if (message->is_out)
+            continue;
+        if (config)
+            config_ref(config);
+        *message = (struct worker_message){.worker = worker,
+                                           .config = config,
+                                           .trust = trust,
+                                           .order = (uint8_t)order,
+                                           .is_out = true};
+        message->op.fn = worker_on_order;
+        loop_post(&worker->loop, &message->op);
+    }
+}
+
+static void reload(struct gateway *gateway)
+{
+    struct config_report report = {.line = report_line};
+    struct config *config = config_load(gateway->flags, &report);
+    struct config *old = gateway->config;
+
+    if (config == NULL) {
+        log_event(LOG_ERROR, "gateway", "reload_refused", log_kv_u64("errors", report.errors));
+        return;
+    }
+    if (!board_config(gateway->board, config)) {
+        config_unref(config);
+        return;
+    }
+    if (config->workers != old->workers ||
+        config->limits.memory_bytes != old->limits.memory_bytes ||
+        config->limits.body_bytes != old->limits.body_bytes)
+        log_note(LOG_WARN, "gateway", "workers_and_memory_sizes_wait_for_a_restart");
+    if (!config_same_listens(config, old))
+        log_note(LOG_WARN, "gateway", "listen_addresses_wait_for_a_restart");
+    config->generation = ++gateway->generation;
+    apply_log(config);
+    gateway->config = config;
+    send_order(gateway, ORDER_CONFIG, config, NULL);
+    config_unref(old);
+    log_event(LOG_INFO, "gateway", "reloaded", log_kv_u64("generation", gateway->generation));
+}
+
+/* --- the end --- */
+
+static void on_drain_timer(struct timer *timer, uint64_t now_ms)
+{
+    struct gateway *gateway = container_of(timer, struct gateway, drain_timer);
+
+    (void)now_ms;
+    log_note(LOG_WARN, "gateway", "drain_timeout");
+    send_order(gateway, ORDER_STOP, NULL, NULL);
+}
+
+static void drain(struct gateway *gateway)
+{
+    if (atomic_exchange(&gateway->is_draining, true)) {
+        send_order(gateway, ORDER_STOP, NULL, NULL); /* asked twice */
+        return;
+    }
+    log_note(LOG_INFO, "gateway", "draining");
+    send_order(gateway, ORDER_DRAIN, NULL, NULL);
+    gateway->drain_timer.fn = on_drain_timer;
+    loop_timer_arm(&gateway->loop, &gateway->drain_timer,
+                   loop_now_ms(&gateway->loop) + (uint64_t)gateway->config->timeouts.drain_ms + 1);
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct gateway *gateway = ctx;
+
+    if (signum == SIGHUP)
+        reload(gateway);
+    else
+        drain(gateway);
+}
+
+static void on_resolver_closed(void *ctx)
+{
+    struct gateway *gateway = ctx;
+
+    loop_stop(&gateway->loop);
+}
+
+static void stop_control(struct gateway *gateway)
+{
+    loop_timer_cancel(&gateway->loop, &gateway->drain_timer);
+    resolve_loop_close(gateway->resolver, on_resolver_closed, gateway);
+}
+
+void gateway_on_worker_ended(struct op *op, struct op_result result)
+{
+    struct worker *worker = container_of(op, struct worker, ended_op);
+    struct gateway *gateway = worker->gateway;
+
+    (void)result;
+    pthread_join(worker->thread, NULL);
+    if (++gateway->workers_ended == gateway->workers_count)
+        stop_control(gateway);
+}
+
+void gateway_on_worker_started(struct op *op, struct op_result result)
+{
+    struct worker *worker = container_of(op, struct worker, started_op);
+    struct gateway *gateway = worker->gateway;
+
+    (void)result;
+    if (worker->start_err != R2A_OK) {
+        char why[512] = "";
+
+        if (worker->start_err == R2A_ERR_URING_REFUSED)
+            engine_refusal(why, sizeof(why));
+        log_event(LOG_ERROR, "gateway", "worker_failed", log_kv_err(worker->start_err),
+                  log_kv_z("why", why));
+        gateway->is_failed = true;
+        pthread_join(worker->thread, NULL);
+        if (++gateway->workers_ended == gateway->workers_count)
+            stop_control(gateway);
+        else
+            drain(gateway);
+        return;
+    }
+    if (++gateway->workers_started == gateway->workers_count)
+        log_event(LOG_INFO, "gateway", "ready", log_kv_u64("workers", gateway->workers_count),
+                  log_kv_z("version", R2A_VERSION));
+}
+
+/* --- start --- */
+
+static bool bind_one(struct gateway *gateway, const struct cfg_address *address, bool is_admin)
+{
+    struct net_addr addr = {.len = (socklen_t)address->sockaddr_len};
+    uint32_t sockets = address->is_unix ? 1 : gateway->workers_count;
+
+    memcpy(&addr.u, address->sockaddr,
+           sizeof(addr.u) < sizeof(address->sockaddr) ? sizeof(addr.u) : sizeof(address->sockaddr));
+    for (uint32_t i = 0; i < sockets; i++) {
+        struct worker *worker = &gateway->workers[i];
+        struct worker_listener *listener;
+        int errnum = 0;
+        int fd = -1;
+
+        if (worker->listeners_count == WORKER_LISTENERS_MAX ||
+            listener_bind(&addr, &fd, &errnum) != R2A_OK) {
+            log_event(LOG_ERROR, "gateway", "listen_failed", log_kv_str("address", address->text),
+                      log_kv_errno(errnum));
+            return false;
+        }
+        listener = &worker->listeners[worker->listeners_count++];
+        listener->worker = worker;
+        listener->addr = addr;
+        listener->fd = fd;
+        listener->is_admin = is_admin;
+        if (address->is_unix && gateway->workers_count > 1) {
+            listener->targets = calloc(gateway->workers_count, sizeof(struct listener_target));
+            if (listener->targets == NULL)
+                return false;
+            worker->targets_count = gateway->workers_count;
+            for (uint32_t k = 0; k < gateway->workers_count; k++) {
+                /* every worker needs a listener record of its own to tell whose connection it is */
+                struct worker *other = &gateway->workers[k];
+                struct worker_listener *own = listener;
+
+                if (k != i) {
+                    if (other->listeners_count == WORKER_LISTENERS_MAX)
+                        return false;
+                    own = &other->listeners[other->listeners_count++];
+                    *own = (struct worker_listener){
+                        .worker = other, .addr = addr, .fd = -1, .is_admin = is_admin};
+                }
+                listener->targets[k] = (struct listener_target){.loop = &other->loop, .ctx = own};
+            }
+        }
+    }
+    {
+        char text[NET_ADDR_TEXT_MAX];
+        size_t len = net_addr_format(&addr, text);
+
+        log_event(LOG_INFO, "gateway", "listening", log_kv_str("address", slice_of(text, len)),
+                  log_kv_bool("admin", is_admin));
+    }
+    return true;
+}
+
+static bool bind_all(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+
+    for (uint32_t i = 0; i < config->listens_count; i++) {
+        if (!bind_one(gateway, &config->listens[i], false))
+            return false;
+    }
+    for (uint32_t i = 0; i < config->admin_listens_count; i++) {
+        if (!bind_one(gateway, &config->admin_listens[i], true))
+            return false;
+    }
+    return true;
+}
+
+static void *tls_main(void *arg)
+{
+    struct gateway *gateway = arg;
+
+    loop_run(&gateway->tls_loop);
+    return NULL;
+}
+
+static void *tls_open_and_run(void *arg)
+{
+    struct gateway *gateway = arg;
+    struct loop_cfg cfg = {.engine_cfg = {.submissions = 64,
+                                          .completions = 256,
+                                          .sockets_max = 8,
+                                          .rx_buffers = 2,
+                                          .rx_window = 2}};
+
+    if (loop_open(&gateway->tls_loop, &cfg) != R2A_OK)
+        return NULL;
+    tls_main(gateway);
+    loop_close(&gateway->tls_loop);
+    return NULL;
+}
+
+static bool needs_tls(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->providers_count; i++) {
+        if (config->providers[i].endpoint.is_tls && !config->providers[i].is_off)
+            return true;
+    }
+    return false;
+}
+
+static bool open_tls(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    struct tls_trust_report report = {0};
+    char path[512] = "";
+
+    if (config->tls_ca_file.len > 0 && config->tls_ca_file.len < sizeof(path))
+        memcpy(path, config->tls_ca_file.ptr, config->tls_ca_file.len);
+    gateway->trust = tls_trust_load(path[0] ? path : NULL, &report);
+    if (gateway->trust == NULL) {
+        if (needs_tls(config) || path[0]) {
+            log_event(LOG_ERROR, "tls", "no_trust_anchors", log_kv_z("file", report.path),
+                      log_kv_z("why", report.reason));
+            return false;
+        }
+        gateway->trust = tls_trust_parse((struct slice){0},
+                                         &report); /* nothing is trusted, nothing needs to be */
+    }
+    if (loop_prepare(&gateway->tls_loop) != R2A_OK)
+        return false;
+    gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
+    return gateway->tls_thread != NULL &&
+           pthread_create(&gateway->tls_pthread, NULL, tls_open_and_run, gateway) == 0;
+}
+
+static bool open_control(struct gateway *gateway)
+{
+    struct loop_cfg cfg = {.engine_cfg = {.submissions = 256,
+                                          .completions = 1024,
+                                          .sockets_max = 64,
+                                          .rx_buffers = 4,
+                                          .rx_window = 4}};
+    sigset_t set;
+    enum r2a_err err;
+
+    gateway->mem = mem_open(&gateway->budget, 1u << 20);
+    cfg.mem = gateway->mem;
+    err = gateway->mem ? loop_prepare(&gateway->loop) : R2A_ERR_NO_MEMORY;
+    if (err == R2A_OK)
+        err = loop_open(&gateway->loop, &cfg);
+    if (err != R2A_OK) {
+        char why[512] = "";
+
+        if (err == R2A_ERR_URING_REFUSED)
+            engine_refusal(why, sizeof(why));
+        log_event(LOG_ERROR, "gateway", "cannot_start", log_kv_err(err), log_kv_z("why", why));
+        return false;
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (loop_watch_signals(&gateway->loop, &set, on_signal, gateway) != R2A_OK)
+        return false;
+    gateway->resolver = resolve_loop_open(&gateway->loop, &(struct resolve_loop_cfg){0});
+    return gateway->resolver != NULL;
+}
+
+static bool prepare_workers(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    size_t block = (size_t)config->limits.body_bytes;
+
+    if (block < config->limits.output_bytes)
+        block = (size_t)config->limits.output_bytes;
+    if (block < (size_t)TAPE_EVENTS_MAX * 40)
+        block = (size_t)TAPE_EVENTS_MAX * 40;
+    gateway->workers_count = config->workers ? config->workers : cpus_allowed();
+    if (gateway->workers_count > WORKERS_MAX)
+        gateway->workers_count = WORKERS_MAX;
+    gateway->workers = calloc(gateway->workers_count, sizeof(struct worker));
+    gateway->pages =
+        aligned_alloc(64, gateway->workers_count * ((sizeof(struct metrics_page) + 63) / 64 * 64));
+    if (gateway->workers == NULL || gateway->pages == NULL)
+        return false;
+    memset(gateway->pages, 0, gateway->workers_count * sizeof(struct metrics_page));
+    for (uint32_t i = 0; i < gateway->workers_count; i++) {
+        struct worker *worker = &gateway->workers[i];
+
+        worker->gateway = gateway;
+        worker->index = i;
+        worker->board = gateway->board;
+        worker->metrics = &gateway->pages[i];
+        worker->config = gateway->config;
+        config_ref(gateway->config);
+        worker->mem = mem_open(&gateway->budget, block);
+        worker->audit.bytes[0] = malloc(AUDIT_BUFFER_BYTES);
+        worker->audit.bytes[1] = malloc(AUDIT_BUFFER_BYTES);
+        if (worker->mem == NULL || worker->audit.bytes[0] == NULL ||
+            worker->audit.bytes[1] == NULL || loop_prepare(&worker->loop) != R2A_OK)
+            return false;
+    }
+    return true;
+}
+
+static void close_gateway(struct gateway *gateway)
+{
+    for (uint32_t i = 0; i < gateway->workers_count; i++) {
+        struct worker *worker = &gateway->workers[i];
+
+        for (uint32_t k = 0; k < worker->listeners_count; k++)
+            free(worker->listeners[k].targets);
+        free(worker->audit.bytes[0]);
+        free(worker->audit.bytes[1]);
+        mem_close(worker->mem);
+    }
+    free(gateway->workers);
+    free(gateway->pages);
+    config_unref(gateway->config);
+    board_close(gateway->board);
+    free(gateway);
+}
+
+static void on_stop_tls(struct op *op, struct op_result result)
+{
+    struct gateway *gateway = container_of(op, struct gateway, tls_stop_op);
+
+    (void)result;
+    loop_stop(&gateway->tls_loop);
+}
+
+int gateway_run(struct config *config, const struct config_flags *flags)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    uint32_t started = 0;
+    int code;
+
+    loop_block_signals();
+    raise_descriptors();
+    forbid_core_files();
+    if (gateway == NULL)
+        return 1;
+    gateway->config = config;
+    gateway->flags = flags;
+    gateway->started_ms = clock_mono_ms();
+    gateway->budget.limit =
+        config->limits.memory_bytes ? config->limits.memory_bytes : memory_half();
+    apply_log(config);
+    gateway->board = board_open();
+    if (gateway->board == NULL || !board_config(gateway->board, config) || !open_control(gateway) ||
+        !prepare_workers(gateway) || !open_tls(gateway) || !bind_all(gateway))
+        return 1;
+    for (; started < gateway->workers_count; started++) {
+        struct worker *worker = &gateway->workers[started];
+
+        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
+            log_note(LOG_ERROR, "gateway", "thread_failed");
+            return 1;
+        }
+    }
+    loop_run(&gateway->loop);
+    gateway->tls_stop_op.fn = on_stop_tls;
+    loop_post(&gateway->tls_loop, &gateway->tls_stop_op);
+    pthread_join(gateway->tls_pthread, NULL);
+    tls_thread_close(gateway->tls_thread);
+    tls_trust_unref(gateway->trust);
+    loop_close(&gateway->loop);
+    mem_close(gateway->mem);
+    code = gateway->is_failed ? 1 : 0;
+    close_gateway(gateway);
+    return code;
+}

@@ -1,0 +1,43 @@
+#ifndef R2A_GATEWAY_GATEWAY_STATE_H
+#define R2A_GATEWAY_GATEWAY_STATE_H
+
+#include "board.h"
+#include "metrics.h"
+#include "r2a/core/mem.h"
+#include "r2a/gateway/gateway.h"
+#include "r2a/net/resolve_loop.h"
+#include "r2a/net/tls_thread.h"
+#include "worker.h"
+
+/* The process: what the control thread owns. Workers read only what never changes after start. */
+struct gateway {
+    struct loop loop; /* control */
+    struct mem_budget budget;
+    struct mem *mem; /* of the control thread */
+    struct board *board;
+    struct worker *workers; /* workers_count of them */
+    uint32_t workers_count;
+    uint32_t workers_ended;
+    uint32_t workers_started;
+    struct metrics_page *pages; /* one a worker */
+    struct resolve_loop *resolver;
+    struct tls_trust *trust;
+    struct tls_thread *tls_thread;
+    struct loop tls_loop;
+    pthread_t tls_pthread;
+    struct config *config;
+    const struct config_flags *flags;
+    struct op tls_stop_op;
+    struct timer drain_timer;
+    uint64_t started_ms;
+    uint32_t generation;
+    _Atomic bool is_draining;
+    bool is_failed;
+};
+
+/* Ops of workers, on the control thread. */
+void gateway_on_worker_started(struct op *op, struct op_result result);
+void gateway_on_worker_ended(struct op *op, struct op_result result);
+void gateway_write_metrics(struct gateway *gateway, struct rope *out);
+
+#endif
