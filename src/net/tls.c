@@ -160,8 +160,13 @@ static void name_session(struct tls_intent *intent, const struct tls_peer *peer)
     unsigned char port[2] = {(unsigned char)(peer->port >> 8), (unsigned char)peer->port};
     br_sha256_context sha;
 
+    char host[RESOLVE_NAME_BYTES_MAX + 1];
+    size_t host_len = peer->host.len < sizeof(host) ? peer->host.len : sizeof(host);
+
+    for (size_t i = 0; i < host_len; i++)
+        host[i] = char_to_lower(peer->host.ptr[i]);
     br_sha256_init(&sha);
-    hash_part(&sha, peer->host.ptr, peer->host.len);
+    hash_part(&sha, host, host_len);
     hash_part(&sha, port, sizeof(port));
     hash_part(&sha, intent->name, strlen(intent->name));
     hash_part(&sha, intent->ip.bytes, intent->ip.len);

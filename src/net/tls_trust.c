@@ -66,6 +66,7 @@ struct parser {
     unsigned char *dn; /* of the certificate being read */
     size_t dn_len;
     bool is_full;
+    bool is_bad; /* the certificate being read has bytes behind its end or its first error */
     br_x509_decoder_context decoder;
 };
 
@@ -81,11 +82,17 @@ static void on_dn(void *ctx, const void *bytes, size_t len)
     parser->dn_len += len;
 }
 
+/* The library's decoder must not be given more once it failed: it would go on behind its own check
+ * and write past its key buffer (any key over 4096 bits does it, BearSSL 0.6). "Truncated" is what
+ * it says while all is well and the end has not come. */
 static void on_der(void *ctx, const void *bytes, size_t len)
 {
     struct parser *parser = ctx;
 
-    br_x509_decoder_push(&parser->decoder, bytes, len);
+    if (br_x509_decoder_last_error(&parser->decoder) == BR_ERR_X509_TRUNCATED)
+        br_x509_decoder_push(&parser->decoder, bytes, len);
+    else
+        parser->is_bad = true;
 }
 
 static unsigned char *keep(struct parser *parser, const unsigned char *bytes, size_t len)
@@ -107,7 +114,8 @@ static bool take_anchor(struct parser *parser, br_x509_trust_anchor *anchor)
     const br_x509_pkey *key = br_x509_decoder_get_pkey(&parser->decoder);
     char *begin = parser->at;
 
-    if (key == NULL || br_x509_decoder_last_error(&parser->decoder) != 0 || parser->dn_len == 0)
+    if (parser->is_bad || key == NULL || br_x509_decoder_last_error(&parser->decoder) != 0 ||
+        parser->dn_len == 0)
         return false;
     memset(anchor, 0, sizeof(*anchor));
     anchor->dn.data = parser->dn;
@@ -154,6 +162,7 @@ static bool parse(struct tls_trust *trust, struct slice pem, struct tls_trust_re
             is_reading = is_certificate(br_pem_decoder_name(&decoder));
             parser.dn = (unsigned char *)parser.at;
             parser.dn_len = 0;
+            parser.is_bad = false;
             br_x509_decoder_init(&parser.decoder, on_dn, &parser);
             br_pem_decoder_setdest(&decoder, is_reading ? on_der : NULL, &parser);
             break;

@@ -39,7 +39,8 @@
     X(RESOLVE, -320, "host name could not be resolved")                                         \
     X(TLS_EXPIRED, -340, "certificate expired or not yet valid (check the clock too)")          \
     X(TLS_WRONG_HOST, -341, "certificate is for another host")                                  \
-    X(TLS_UNKNOWN_ISSUER, -342, "certificate issuer is not trusted")                            \
+    X(TLS_UNKNOWN_ISSUER, -342,                                                                 \
+      "certificate issuer is not trusted, or the server left out an intermediate certificate")  \
     X(TLS_BAD_CHAIN, -343, "certificate chain is incomplete or disordered")                     \
     X(TLS_CONSTRAINTS, -344, "certificate carries critical constraints that are not supported") \
     X(TLS_KEY_LIMIT, -345, "certificate key is larger than 4096 bits")                          \
