@@ -60,9 +60,19 @@ size_t base64_encode(char *to, struct slice bytes, enum base64_form form)
 
 /* clang-format off */
 #define NO 64
-static const unsigned char values[256] = {
+static const unsigned char std_values[256] = {
     NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
-    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,62,NO,62,NO,63, 52,53,54,55,56,57,58,59,60,61,NO,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,62,NO,NO,NO,63, 52,53,54,55,56,57,58,59,60,61,NO,NO,NO,NO,NO,NO,
+    NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,10,11,12,13,14, 15,16,17,18,19,20,21,22,23,24,25,NO,NO,NO,NO,NO,
+    NO,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40, 41,42,43,44,45,46,47,48,49,50,51,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
+};
+static const unsigned char url_values[256] = {
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
+    NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,62,NO,NO, 52,53,54,55,56,57,58,59,60,61,NO,NO,NO,NO,NO,NO,
     NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,10,11,12,13,14, 15,16,17,18,19,20,21,22,23,24,25,NO,NO,NO,NO,63,
     NO,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40, 41,42,43,44,45,46,47,48,49,50,51,NO,NO,NO,NO,NO,
     NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
@@ -71,14 +81,6 @@ static const unsigned char values[256] = {
     NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO, NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,NO,
 };
 /* clang-format on */
-
-/* The value of a character in both alphabets at once; the other alphabet's two are refused. */
-static uint32_t value_of(char c, bool url)
-{
-    if (url ? (c == '+' || c == '/') : (c == '-' || c == '_'))
-        return NO;
-    return values[(unsigned char)c];
-}
 
 /* Splits off the padding. False when it is not as the form has it. */
 static bool trim_padding(struct slice *text, enum base64_form form)
@@ -98,15 +100,17 @@ static bool trim_padding(struct slice *text, enum base64_form form)
 /* `out` NULL: only checks. */
 static bool decode(unsigned char *out, struct slice text, enum base64_form form, size_t *size)
 {
-    bool url = is_url(form);
+    const unsigned char *values = is_url(form) ? url_values : std_values;
+    const unsigned char *in;
     size_t written = 0;
     uint32_t bad = 0;
 
     if (!trim_padding(&text, form))
         return false;
     for (; text.len >= 4; text = slice_skip(text, 4)) {
-        uint32_t a = value_of(text.ptr[0], url), b = value_of(text.ptr[1], url);
-        uint32_t c = value_of(text.ptr[2], url), d = value_of(text.ptr[3], url);
+        in = (const unsigned char *)text.ptr;
+
+        uint32_t a = values[in[0]], b = values[in[1]], c = values[in[2]], d = values[in[3]];
 
         bad |= a | b | c | d;
         if (out != NULL) {
@@ -119,8 +123,10 @@ static bool decode(unsigned char *out, struct slice text, enum base64_form form,
         written += 3;
     }
     if (text.len > 0) {
-        uint32_t a = value_of(text.ptr[0], url), b = value_of(text.ptr[1], url);
-        uint32_t c = text.len == 3 ? value_of(text.ptr[2], url) : 0;
+        in = (const unsigned char *)text.ptr;
+
+        uint32_t a = values[in[0]], b = values[in[1]];
+        uint32_t c = text.len == 3 ? values[in[2]] : 0;
         uint32_t unused = text.len == 3 ? c & 3 : b & 15;
 
         bad |= a | b | c;

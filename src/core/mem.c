@@ -30,7 +30,8 @@
 #define LARGE_BITS_MIN  15u                /* log2 of the first large class */
 #define SMALL_BYTES_MAX ((size_t)16384)    /* largest small class */
 #define SPAN_UNBOUNDED  ((size_t)16 << 30) /* of a class when the budget has no limit */
-#define SPAN_BYTES_MIN  ((size_t)1 << 20)  /* below this a class is no use */
+#define SPAN_SHARE      4u /* addresses a byte of budget: reserved blocks exceed their charge */
+#define SPAN_BYTES_MIN  ((size_t)64 << 20) /* below this a class is no use */
 #define LARGE_COUNT_MIN 256u               /* reserved blocks need addresses, not budget */
 #define COMMIT_MIN      ((size_t)64 << 10) /* step of mprotect, grows with the class */
 #define COMMIT_MAX      ((size_t)1 << 20)
@@ -224,14 +225,14 @@ static size_t span_of(const struct mem_budget *budget, uint32_t class, uint32_t 
     size_t block = class_bytes(class);
     size_t span = SPAN_UNBOUNDED;
 
-    if (budget->limit != 0 && budget->limit < span)
-        span = (size_t)budget->limit;
+    if (budget->limit != 0 && budget->limit < span / SPAN_SHARE)
+        span = (size_t)budget->limit * SPAN_SHARE;
     if (span < SPAN_BYTES_MIN)
         span = SPAN_BYTES_MIN;
     if (class >= SMALL_CLASSES && span < block * LARGE_COUNT_MIN)
         span = block * LARGE_COUNT_MIN;
     span >>= shrink;
-    return round_up(span < SPAN_BYTES_MIN ? SPAN_BYTES_MIN : span, block);
+    return round_up(span, block);
 }
 
 static size_t stack_bytes(uint32_t class, size_t span)

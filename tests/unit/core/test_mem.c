@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "src/core/asan.h"
 #include "support/random.h"
@@ -317,6 +318,49 @@ Test(mem, a_burst_of_small_blocks_is_given_back_when_it_is_over)
         cr_assert_eq(blocks[i][4095], 2);
         mem_give(mem, blocks[i], 4096);
     }
+    free(blocks);
+    mem_close(mem);
+}
+
+Test(mem, a_limit_of_address_space_leaves_smaller_regions)
+{
+    struct rlimit limit = {.rlim_cur = 2048 * MIB, .rlim_max = 2048 * MIB};
+    struct mem_budget budget = {0};
+    struct mem *mem;
+    void *small, *large;
+
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    mem = mem_open(&budget, 64 * MIB);
+    cr_assert_not_null(mem);
+    small = mem_take(mem, 100);
+    large = mem_take(mem, 64 * MIB);
+    cr_assert_not_null(small);
+    cr_assert_not_null(large);
+    mem_give(mem, small, 100);
+    mem_give(mem, large, 64 * MIB);
+    mem_close(mem);
+    limit.rlim_cur = 64 * MIB;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    cr_assert_null(mem_open(&budget, 64 * MIB), "a refusal is an answer");
+}
+
+Test(mem, a_used_up_reservation_refuses_and_recovers)
+{
+    struct mem_budget budget = {.limit = MIB};
+    struct mem *mem = mem_open(&budget, 1 << 20);
+    void **blocks = calloc(10000, sizeof(*blocks));
+    uint32_t count = 0;
+
+    /* Nothing is charged, so only addresses bound this. */
+    while (count < 10000 && (blocks[count] = mem_reserve(mem, 16384)) != NULL)
+        count++;
+    cr_assert_eq(count, 64 * MIB / 16384);
+    cr_assert_eq(atomic_load(&budget.refused), 1);
+    while (count > 0)
+        mem_unreserve(mem, blocks[--count], 16384, 0);
+    blocks[0] = mem_take(mem, 16384);
+    cr_assert_not_null(blocks[0]);
+    mem_give(mem, blocks[0], 16384);
     free(blocks);
     mem_close(mem);
 }
