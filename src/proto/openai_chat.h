@@ -15,7 +15,8 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
                                         struct fault *fault);
 
 /* openai_chat_answer.c */
-extern const size_t openai_chat_encoder_size;
+/* Bytes of its state; private, and checked where it is defined. */
+#define OPENAI_CHAT_ENCODER_SIZE 256u
 void openai_chat_encoder_init(void *encoder, const struct brief *brief);
 enum r2a_err openai_chat_encode(void *encoder, const struct ir_event *event, struct rope *out);
 void openai_chat_encoder_drop(void *encoder);
@@ -23,7 +24,7 @@ void openai_chat_encoder_drop(void *encoder);
 uint16_t openai_chat_error_body(const struct fault *fault, struct rope *out);
 
 /* openai_chat_stream.c */
-extern const size_t openai_chat_decoder_size;
+#define OPENAI_CHAT_DECODER_SIZE 160u
 void openai_chat_decoder_init(void *decoder, const struct target *target,
                               const struct brief *brief);
 enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct ir_sink *sink);

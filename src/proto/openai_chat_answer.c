@@ -68,8 +68,7 @@ struct encoder {
     struct choice *others; /* choices 1 … CHOICES_MAX - 1, in the arena */
 };
 
-const size_t openai_chat_encoder_size = sizeof(struct encoder);
-_Static_assert(sizeof(struct encoder) <= 384, "half of what a stream's translation may hold");
+_Static_assert(sizeof(struct encoder) <= OPENAI_CHAT_ENCODER_SIZE, "what the row says");
 
 void openai_chat_encoder_init(void *encoder, const struct brief *brief)
 {
