@@ -118,16 +118,21 @@ static bool step(struct http_body *body, char byte)
     unreachable();
 }
 
+static uint64_t overhead_max(const struct http_body *body)
+{
+    return CHUNK_OVERHEAD_BYTES_MAX + body->bytes * (uint64_t)CHUNK_OVERHEAD_RATIO_MAX;
+}
+
 /* Framing up to the next data: after the data of this call, so that the end of the body is known
  * together with its last bytes. */
 static const char *read_framing(struct http_body *body, const char *at, const char *end)
 {
     while (at < end && body->state != BODY_DATA && !body->is_complete) {
-        if (!step(body, *at)) {
+        /* picohttpparser's guard: a peer must not keep us busy with framing that carries nothing */
+        if (!step(body, *at) || ++body->overhead > overhead_max(body)) {
             body->state = BODY_BAD;
             return at;
         }
-        body->overhead++;
         at++;
     }
     return at;
@@ -152,10 +157,6 @@ static int32_t feed_chunked(struct http_body *body, struct slice in, struct slic
             at = read_framing(body, at, end);
         }
     }
-    /* picohttpparser's guard: a peer must not keep us busy with framing that carries nothing */
-    if (body->overhead >
-        CHUNK_OVERHEAD_BYTES_MAX + body->bytes * (uint64_t)CHUNK_OVERHEAD_RATIO_MAX)
-        body->state = BODY_BAD;
     /* data before a bad byte is still good: the error is the next call's */
     return body->state == BODY_BAD && data->len == 0 ? (int32_t)R2A_ERR_HTTP_BODY
                                                      : (int32_t)(at - in.ptr);
