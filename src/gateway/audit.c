@@ -1,0 +1,212 @@
+#include "audit.h"
+
+#include "r2a/core/check.h"
+#include "r2a/core/date.h"
+#include "r2a/core/str.h"
+
+/* One line an exchange. What a peer sent is escaped: it can end neither a line nor a value. */
+
+struct line {
+    struct str_buf buf;
+    bool as_json;
+    bool has_member;
+};
+
+#define FIELD_BYTES_MAX 256u
+
+static void put_escaped(struct line *line, struct slice value)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    value = slice_head(value, FIELD_BYTES_MAX);
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+
+        if (c == '"' || c == '\\') {
+            str_buf_put_char(&line->buf, '\\');
+            str_buf_put_char(&line->buf, (char)c);
+        } else if (c < 0x20 || c == 0x7f || (!line->as_json && c > 0x7f)) {
+            str_buf_put(&line->buf, line->as_json ? S("\\u00") : S("\\x"));
+            str_buf_put_char(&line->buf, digits[c >> 4]);
+            str_buf_put_char(&line->buf, digits[c & 15]);
+        } else {
+            str_buf_put_char(&line->buf, (char)c);
+        }
+    }
+}
+
+static bool needs_quotes(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+
+        if (c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '=')
+            return true;
+    }
+    return value.len == 0;
+}
+
+static void put_key(struct line *line, const char *key)
+{
+    if (line->as_json) {
+        str_buf_put_char(&line->buf, line->has_member ? ',' : '{');
+        str_buf_put_char(&line->buf, '"');
+        str_buf_put(&line->buf, slice_from_z(key));
+        str_buf_put(&line->buf, S("\":"));
+    } else {
+        str_buf_put_char(&line->buf, ' ');
+        str_buf_put(&line->buf, slice_from_z(key));
+        str_buf_put_char(&line->buf, '=');
+    }
+    line->has_member = true;
+}
+
+static void put_text(struct line *line, const char *key, struct slice value)
+{
+    bool is_quoted = line->as_json || needs_quotes(value);
+
+    if (value.len == 0)
+        return;
+    put_key(line, key);
+    if (is_quoted)
+        str_buf_put_char(&line->buf, '"');
+    put_escaped(line, value);
+    if (is_quoted)
+        str_buf_put_char(&line->buf, '"');
+}
+
+static void put_number(struct line *line, const char *key, uint64_t value)
+{
+    put_key(line, key);
+    str_buf_put_u64(&line->buf, value);
+}
+
+static void put_tokens(struct line *line, const struct audit_record *record)
+{
+    const struct ir_usage *usage = &record->usage;
+
+    if (usage->has & IR_HAS_INPUT)
+        put_number(line, "tokens_in", usage->input);
+    if (usage->has & IR_HAS_CACHE_READ)
+        put_number(line, "tokens_cached", usage->cache_read);
+    if (usage->has & IR_HAS_OUTPUT)
+        put_number(line, "tokens_out", usage->output);
+    if (usage->has & IR_HAS_REASONING)
+        put_number(line, "tokens_reasoning", usage->reasoning);
+    if (record->is_estimated)
+        put_number(line, "estimated", 1);
+}
+
+size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_json, char *to,
+                    size_t size)
+{
+    struct line line = {.buf = {.ptr = to, .size = size - 2}, .as_json = as_json};
+    char end[2] = {record->ended_by ? record->ended_by : '-',
+                   record->ended_in ? record->ended_in : '-'};
+    char time[DATE_RFC3339_BYTES];
+
+    date_write_rfc3339(time, wall_ms);
+    if (as_json) {
+        put_text(&line, "time", slice_of(time, sizeof(time)));
+        put_text(&line, "level", S("info"));
+        put_text(&line, "module", S("access"));
+        put_text(&line, "event", S("exchange"));
+    } else {
+        str_buf_put(&line.buf, slice_of(time, sizeof(time)));
+        str_buf_put(&line.buf, S(" info access exchange"));
+    }
+    put_text(&line, "id", record->id);
+    put_text(&line, "key", record->key);
+    put_text(&line, "method", record->method);
+    put_text(&line, "path", record->path);
+    if (record->client_protocol)
+        put_text(&line, "protocol", slice_from_z(record->client_protocol));
+    put_number(&line, "status", record->status);
+    put_text(&line, "end", slice_of(end, 2));
+    put_number(&line, "duration_ms", record->duration_ms);
+    if (record->first_token_ms >= 0)
+        put_number(&line, "first_token_ms", (uint64_t)record->first_token_ms);
+    put_number(&line, "bytes_in", record->bytes_in);
+    put_number(&line, "bytes_out", record->bytes_out);
+    if (record->is_stream)
+        put_number(&line, "stream", 1);
+    put_text(&line, "model", record->model);
+    put_text(&line, "provider", record->provider);
+    put_text(&line, "credential", record->credential);
+    if (record->upstream_protocol)
+        put_text(&line, "upstream_protocol", slice_from_z(record->upstream_protocol));
+    put_text(&line, "upstream_model", record->upstream_model);
+    if (record->upstream_status)
+        put_number(&line, "upstream_status", record->upstream_status);
+    put_text(&line, "upstream_id", record->upstream_id);
+    if (record->provider.len > 0)
+        put_number(&line, "retries", record->attempts > 0 ? record->attempts - 1 : 0);
+    put_tokens(&line, record);
+    if (record->dropped)
+        put_number(&line, "dropped", record->dropped);
+    if (record->error)
+        put_text(&line, "error", slice_from_z(record->error));
+    /* a line that had to be cut still ends as one: room was kept */
+    if (as_json)
+        to[line.buf.len++] = '}';
+    to[line.buf.len++] = '\n';
+    return line.buf.len;
+}
+
+/* --- the buffer --- */
+
+bool audit_buffer_put(struct audit_buffer *buffer, struct slice line)
+{
+    uint32_t *len = &buffer->len[buffer->filling];
+
+    if (*len + line.len > AUDIT_BUFFER_BYTES) {
+        buffer->lost++;
+        return false;
+    }
+    memcpy(buffer->bytes[buffer->filling] + *len, line.ptr, line.len);
+    *len += (uint32_t)line.len;
+    return true;
+}
+
+struct slice audit_buffer_take(struct audit_buffer *buffer, size_t max)
+{
+    uint8_t flying = buffer->filling ^ 1u;
+    struct slice rest;
+
+    check(!buffer->is_in_flight);
+    if (buffer->flight_at == buffer->len[flying]) {
+        /* that one is all written: swap */
+        buffer->len[flying] = 0;
+        buffer->flight_at = 0;
+        if (buffer->len[buffer->filling] == 0)
+            return (struct slice){0};
+        buffer->filling = flying;
+        flying ^= 1u;
+    }
+    rest = slice_of(buffer->bytes[flying] + buffer->flight_at,
+                    buffer->len[flying] - buffer->flight_at);
+    if (rest.len > max) {
+        size_t cut = max;
+
+        while (cut > 0 && rest.ptr[cut - 1] != '\n')
+            cut--;
+        if (cut == 0)
+            cut = str_find_char(rest, '\n') + 1;
+        rest.len = cut < rest.len ? cut : rest.len;
+    }
+    buffer->is_in_flight = true;
+    return rest;
+}
+
+void audit_buffer_done(struct audit_buffer *buffer, size_t written)
+{
+    check(buffer->is_in_flight);
+    buffer->is_in_flight = false;
+    buffer->flight_at += (uint32_t)written;
+    check(buffer->flight_at <= buffer->len[buffer->filling ^ 1u]);
+}
+
+bool audit_buffer_is_urgent(const struct audit_buffer *buffer)
+{
+    return buffer->len[buffer->filling] >= AUDIT_BUFFER_BYTES / 2;
+}
