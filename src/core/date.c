@@ -119,18 +119,20 @@ void date_write_rfc3339(char to[DATE_RFC3339_BYTES], int64_t unix_ms)
     *to = 'Z';
 }
 
-static const char weekdays[] = "SunMonTueWedThuFriSat";
-static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+/* Rows of three letters, not terminated. */
+static const char weekdays[7][3] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char months[12][3] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 void date_write_http(char to[DATE_HTTP_BYTES], int64_t unix_ms)
 {
     struct date date = date_from_ms(unix_ms);
 
-    to = put_text(to, weekdays + 3 * date.weekday, 3);
+    to = put_text(to, weekdays[date.weekday], 3);
     to = put_text(to, ", ", 2);
     to = put(to, date.day, 2);
     *to++ = ' ';
-    to = put_text(to, months + 3 * (date.month - 1), 3);
+    to = put_text(to, months[date.month - 1], 3);
     *to++ = ' ';
     to = put(to, date.year, 4);
     *to++ = ' ';
@@ -251,13 +253,13 @@ bool date_parse_rfc3339(struct slice s, int64_t *unix_ms)
     return true;
 }
 
-/* The index of a three-letter name in a row of them, or -1; letter case counts (RFC 9110). */
-static int32_t take_name(struct slice *s, const char *names, int32_t count)
+/* Takes a name from the front: its index, or -1; letter case counts (RFC 9110). */
+static int32_t take_name(struct slice *s, const char (*names)[3], int32_t count)
 {
     if (s->len < 3)
         return -1;
     for (int32_t i = 0; i < count; i++) {
-        if (memcmp(s->ptr, names + 3 * i, 3) == 0) {
+        if (memcmp(s->ptr, names[i], 3) == 0) {
             *s = slice_skip(*s, 3);
             return i;
         }

@@ -37,12 +37,12 @@ static inline bool char_is_alnum(char c)
 
 static inline char char_to_lower(char c)
 {
-    return char_is_upper(c) ? (char)(c | 0x20) : c;
+    return char_is_upper(c) ? (char)(c + ('a' - 'A')) : c;
 }
 
 static inline char char_to_upper(char c)
 {
-    return char_is_lower(c) ? (char)(c & ~0x20) : c;
+    return char_is_lower(c) ? (char)(c - ('a' - 'A')) : c;
 }
 
 /* 0 … 15, or -1. */
