@@ -84,33 +84,74 @@ static inline __m128i in_range16(__m128i bytes, char low, char span)
     return _mm_cmpeq_epi8(_mm_min_epu8(from_low, _mm_set1_epi8(span)), from_low);
 }
 
+/* A bit for each of sixteen bytes that ends the run. */
+static inline unsigned stops_value(__m128i bytes)
+{
+    __m128i low = in_range16(bytes, 0, 0x1f);
+    __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
+}
+
+static inline unsigned stops_target(__m128i bytes)
+{
+    return (unsigned)_mm_movemask_epi8(in_range16(bytes, 0x21, 0x7e - 0x21)) ^ 0xffffu;
+}
+
+static inline unsigned stops_line_end(__m128i bytes)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\r')),
+                                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\n'))));
+}
+
+/* '[' and '{' differ by 0x20 alone, and so do ']' and '}'. */
+static inline unsigned stops_json_mark(__m128i bytes)
+{
+    __m128i folded = _mm_and_si128(bytes, _mm_set1_epi8((char)0xdf));
+    __m128i open = _mm_cmpeq_epi8(folded, _mm_set1_epi8('['));
+    __m128i close = _mm_cmpeq_epi8(folded, _mm_set1_epi8(']'));
+    __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(open, close), quote));
+}
+
+static inline unsigned stops_json_string(__m128i bytes)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+}
+
+/* The first byte that `stops`, sixteen at a time. The last sixteen overlap what was seen already,
+ * which has no stop; NULL when there are fewer than sixteen bytes in all. */
+static inline const char *scan16(const char *at, const char *end, unsigned (*stops)(__m128i))
+{
+    unsigned mask;
+
+    if (end - at < 16)
+        return NULL;
+    do {
+        mask = stops(load16(at));
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+        at += 16;
+    } while (end - at >= 16);
+    mask = stops(load16(end - 16));
+    return mask != 0 ? end - 16 + __builtin_ctz(mask) : end;
+}
+
 static inline const char *scan_value(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        __m128i bytes = load16(at);
-        __m128i low = in_range16(bytes, 0, 0x1f);
-        __m128i stop =
-            _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t')), low),
-                         _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
-        int mask = _mm_movemask_epi8(stop);
+    const char *stop = scan16(at, end, stops_value);
 
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-    return scan_class_plain(at, end, BYTE_VALUE);
+    return stop != NULL ? stop : scan_class_plain(at, end, BYTE_VALUE);
 }
 
 static inline const char *scan_target(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        int mask = _mm_movemask_epi8(in_range16(load16(at), 0x21, 0x7e - 0x21));
+    const char *stop = scan16(at, end, stops_target);
 
-        if (mask != 0xffff)
-            return at + __builtin_ctz(~(unsigned)mask);
-        at += 16;
-    }
-    return scan_class_plain(at, end, BYTE_TARGET);
+    return stop != NULL ? stop : scan_class_plain(at, end, BYTE_TARGET);
 }
 
 /* Letters, digits and '-' sixteen at a time; the rarer tchars end the fast part only. */
@@ -119,9 +160,9 @@ static inline const char *scan_token(const char *at, const char *end)
     while (end - at >= 16) {
         __m128i bytes = load16(at);
         __m128i letter = in_range16(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 25);
-        __m128i other =
-            _mm_or_si128(in_range16(bytes, '0', 9), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
-        int mask = _mm_movemask_epi8(_mm_or_si128(letter, other));
+        __m128i digit = in_range16(bytes, '0', 9);
+        __m128i hyphen = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letter, digit), hyphen));
 
         if (mask != 0xffff) {
             at += __builtin_ctz(~(unsigned)mask);
@@ -137,48 +178,23 @@ static inline const char *scan_token(const char *at, const char *end)
 
 static inline const char *scan_line_end(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        __m128i bytes = load16(at);
-        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\r')),
-                                                  _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\n'))));
+    const char *stop = scan16(at, end, stops_line_end);
 
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-    return scan_line_end_plain(at, end);
+    return stop != NULL ? stop : scan_line_end_plain(at, end);
 }
 
 static inline const char *scan_json_mark(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        __m128i bytes = load16(at);
-        /* '[' and '{' differ by 0x20 alone, and so do ']' and '}' */
-        __m128i folded = _mm_and_si128(bytes, _mm_set1_epi8((char)0xdf));
-        __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(folded, _mm_set1_epi8('[')),
-                                                 _mm_cmpeq_epi8(folded, _mm_set1_epi8(']'))),
-                                    _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-        int mask = _mm_movemask_epi8(stop);
+    const char *stop = scan16(at, end, stops_json_mark);
 
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-    return scan_json_mark_plain(at, end);
+    return stop != NULL ? stop : scan_json_mark_plain(at, end);
 }
 
 static inline const char *scan_json_string(const char *at, const char *end)
 {
-    while (end - at >= 16) {
-        __m128i bytes = load16(at);
-        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
-                                                  _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    const char *stop = scan16(at, end, stops_json_string);
 
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-    return scan_json_string_plain(at, end);
+    return stop != NULL ? stop : scan_json_string_plain(at, end);
 }
 
 #else
