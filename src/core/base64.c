@@ -101,15 +101,14 @@ static bool trim_padding(struct slice *text, enum base64_form form)
 static bool decode(unsigned char *out, struct slice text, enum base64_form form, size_t *size)
 {
     const unsigned char *values = is_url(form) ? url_values : std_values;
-    const unsigned char *in;
+    const unsigned char *in, *end;
     size_t written = 0;
     uint32_t bad = 0;
 
     if (!trim_padding(&text, form))
         return false;
-    for (; text.len >= 4; text = slice_skip(text, 4)) {
-        in = (const unsigned char *)text.ptr;
-
+    in = (const unsigned char *)text.ptr;
+    for (end = in + text.len / 4 * 4; in != end; in += 4) {
         uint32_t a = values[in[0]], b = values[in[1]], c = values[in[2]], d = values[in[3]];
 
         bad |= a | b | c | d;
@@ -122,9 +121,8 @@ static bool decode(unsigned char *out, struct slice text, enum base64_form form,
         }
         written += 3;
     }
+    text.len %= 4;
     if (text.len > 0) {
-        in = (const unsigned char *)text.ptr;
-
         uint32_t a = values[in[0]], b = values[in[1]];
         uint32_t c = text.len == 3 ? values[in[2]] : 0;
         uint32_t unused = text.len == 3 ? c & 3 : b & 15;

@@ -52,6 +52,16 @@ size_t utf8_decode(struct slice s, uint32_t *code_point)
     return len;
 }
 
+/* Which byte of a word in memory is the first that is not zero. */
+static size_t first_set_byte(uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (size_t)__builtin_ctzll(word) / 8;
+#else
+    return (size_t)__builtin_clzll(word) / 8;
+#endif
+}
+
 size_t utf8_valid_len(struct slice s)
 {
     size_t at = 0;
@@ -63,8 +73,11 @@ size_t utf8_valid_len(struct slice s)
 
         while (s.len - at >= sizeof(word)) {
             memcpy(&word, s.ptr + at, sizeof(word));
-            if ((word & 0x8080808080808080u) != 0)
+            word &= 0x8080808080808080u;
+            if (word != 0) {
+                at += first_set_byte(word);
                 break;
+            }
             at += sizeof(word);
         }
         if (at == s.len)

@@ -56,8 +56,14 @@ static void unfile(struct wheel *wheel, struct timer *timer)
     }
 }
 
-/* The time of the next slot that is not empty; WHEEL_NEVER without one. */
-static uint64_t next_slot_ms(const struct wheel *wheel)
+/* The next slot that is not empty. */
+struct next_slot {
+    uint64_t time_ms; /* WHEEL_NEVER: there is none */
+    uint32_t level;
+    uint32_t slot;
+};
+
+static struct next_slot find_next(const struct wheel *wheel)
 {
     for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
         uint32_t shift = level * WHEEL_SLOT_BITS;
@@ -66,33 +72,33 @@ static uint64_t next_slot_ms(const struct wheel *wheel)
         if (wheel->filled[level] == 0)
             continue;
         slot = (uint64_t)__builtin_ctzll(wheel->filled[level]);
-        return (wheel->now_ms >> shift >> WHEEL_SLOT_BITS << WHEEL_SLOT_BITS | slot) << shift;
+        return (struct next_slot){
+            .time_ms = (wheel->now_ms >> shift >> WHEEL_SLOT_BITS << WHEEL_SLOT_BITS | slot)
+                       << shift,
+            .level = level,
+            .slot = (uint32_t)slot,
+        };
     }
-    return WHEEL_NEVER;
+    return (struct next_slot){.time_ms = WHEEL_NEVER};
 }
 
-/* Empties the slots whose time is now: timers go down a level, to `firing`, or, when they were
- * armed again since, to where they belong by now. */
-static void open_slots(struct wheel *wheel)
+/* Empties a slot whose time is now: timers go down a level, to `firing`, or, when they were armed
+ * again since, to where they belong by now. No other level has a slot for the same time: it would
+ * have been filed here. */
+static void open_slot(struct wheel *wheel, const struct next_slot *next)
 {
-    for (uint32_t level = 0; level < WHEEL_LEVELS; level++) {
-        uint32_t slot = (uint32_t)(wheel->now_ms >> (level * WHEEL_SLOT_BITS)) & SLOT_MASK;
-        struct list *list = &wheel->slots[level][slot];
-        struct list opened = {0};
-        struct list_node *node;
+    struct list opened = {0};
+    struct list_node *node;
 
-        if ((wheel->filled[level] & 1ull << slot) == 0)
-            continue;
-        wheel->filled[level] &= ~(1ull << slot);
-        list_append(&opened, list);
-        while ((node = list_pop_front(&opened)) != NULL) {
-            struct timer *timer = list_owner(node, struct timer, node);
+    wheel->filled[next->level] &= ~(1ull << next->slot);
+    list_append(&opened, &wheel->slots[next->level][next->slot]);
+    while ((node = list_pop_front(&opened)) != NULL) {
+        struct timer *timer = list_owner(node, struct timer, node);
 
-            if (timer->deadline_ms <= wheel->now_ms)
-                list_push_back(&wheel->firing, node);
-            else
-                file(wheel, timer);
-        }
+        if (timer->deadline_ms <= wheel->now_ms)
+            list_push_back(&wheel->firing, node);
+        else
+            file(wheel, timer);
     }
 }
 
@@ -139,13 +145,13 @@ uint32_t wheel_advance(struct wheel *wheel, uint64_t now_ms)
         now_ms = wheel->now_ms;
     list_append(&wheel->firing, &wheel->due);
     for (;;) {
-        uint64_t next_ms = next_slot_ms(wheel);
+        struct next_slot next = find_next(wheel);
 
-        if (next_ms > now_ms)
+        if (next.time_ms > now_ms)
             break;
-        check_slow(next_ms > wheel->now_ms);
-        wheel->now_ms = next_ms;
-        open_slots(wheel);
+        check_slow(next.time_ms > wheel->now_ms);
+        wheel->now_ms = next.time_ms;
+        open_slot(wheel, &next);
     }
     wheel->now_ms = now_ms;
 
@@ -161,5 +167,5 @@ uint32_t wheel_advance(struct wheel *wheel, uint64_t now_ms)
 
 uint64_t wheel_next_ms(const struct wheel *wheel)
 {
-    return list_is_empty(&wheel->due) ? next_slot_ms(wheel) : wheel->now_ms;
+    return list_is_empty(&wheel->due) ? find_next(wheel).time_ms : wheel->now_ms;
 }
