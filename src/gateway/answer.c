@@ -199,6 +199,10 @@ void ex_answer_fault(struct exchange *ex, const struct fault *source)
     struct fault fault = *source;
     uint16_t status;
 
+    if (ex->is_head_sent && !ex->has_ended) {
+        ex_break_stream(ex, source);
+        return;
+    }
     if (ex->error == NULL)
         ex->error = fault.err != R2A_OK ? r2a_err_name(fault.err) : fault_rows[fault.kind].name;
     if (ex->ended_by == '-')

@@ -290,6 +290,25 @@ static bool note_losses(struct exchange *ex)
     return true;
 }
 
+/* The names an answer must undo outlive the request they were read from. */
+static bool keep_names(struct exchange *ex)
+{
+    for (uint32_t i = 0; i < ex->brief->names_count; i++) {
+        struct brief_name *name = &ex->brief->names[i];
+        struct slice client = arena_copy(&ex->arena, text_bytes(name->client));
+        struct slice space = arena_copy(&ex->arena, text_bytes(name->space));
+        struct slice wire = arena_copy(&ex->arena, name->wire);
+
+        if (client.len != name->client.len || space.len != name->space.len ||
+            wire.len != name->wire.len)
+            return false;
+        name->client.ptr = client.ptr;
+        name->space.ptr = space.ptr;
+        name->wire = wire;
+    }
+    return true;
+}
+
 /* Fills request->encoded for the target. False: *fault says why. */
 static bool encode_request(struct exchange *ex, struct fault *fault)
 {
@@ -298,6 +317,8 @@ static bool encode_request(struct exchange *ex, struct fault *fault)
 
     if (request->encoded_for == ex->provider && slice_eq(request->encoded_model, ex->target.model))
         return true;
+    if (ex->lent > 0)
+        rope_append(&request->retired, &request->encoded); /* an ending connection still reads it */
     rope_clear(&request->encoded);
     memset(&request->loss, 0, sizeof(request->loss));
     if (ex->is_relay) {
@@ -321,7 +342,7 @@ static bool encode_request(struct exchange *ex, struct fault *fault)
     }
     if (err == R2A_OK)
         err = request->encoded.err;
-    if (err != R2A_OK || !note_losses(ex)) {
+    if (err != R2A_OK || !note_losses(ex) || !keep_names(ex)) {
         *fault = fault_of(FAULT_OVERLOAD, S("out of memory"));
         fault->err = R2A_ERR_NO_MEMORY;
         return false;
@@ -342,15 +363,23 @@ static bool encode_request(struct exchange *ex, struct fault *fault)
 
 /* --- echo: no wire --- */
 
+#define ECHO_WAIT_MS 20u
+
 static void echo_step(struct exchange *ex)
 {
     uint64_t delay = ex->config->echo_delay_ms;
-    int32_t more;
+    int32_t more = 1;
 
+    if (conn_is_congested(
+            ex->front->conn)) { /* nobody calls us when the client has caught up: look again */
+        loop_timer_arm(&ex->worker->loop, &ex->call.echo_timer,
+                       loop_now_ms(&ex->worker->loop) + ECHO_WAIT_MS);
+        return;
+    }
     ex->in_callback = true;
     do {
         more = echo_next(&ex->request->echo, &ex->sink);
-    } while (more > 0 && delay == 0 && !conn_is_congested(ex->front->conn));
+    } while (more > 0 && delay == 0 && ex->out.bytes < CONN_LOW_BYTES);
     ex->in_callback = false;
     if (more < 0) {
         struct fault fault = fault_of(FAULT_SERVER, S("the echo provider failed"));
@@ -525,7 +554,7 @@ void ex_next_attempt(struct exchange *ex)
     struct retry_facts facts = {
         .verdict = kind->classify ? kind->classify(&ex->fault) : provider_classify(&ex->fault),
         .phase = (enum fault_phase)ex->fault.phase,
-        .has_content = ex->has_content || ex->request == NULL || ex->lent > 0,
+        .has_content = ex->has_content || ex->request == NULL,
         .attempts = ex->attempts,
         .rule = route_retry(ex->config, ex->provider),
         .retry_after_ms = ex->fault.retry_after_ms,

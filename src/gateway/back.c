@@ -294,6 +294,19 @@ static void on_data(struct call *call, struct slice data)
     }
 }
 
+/* An error's text is complete, or as complete as it gets. The connection goes back first: what
+ * follows may want one. */
+static void on_error_complete(struct call *call)
+{
+    struct exchange *ex = exchange_of(call);
+    struct frame frame;
+
+    finish(call);
+    if (document_finish(&call->document, &frame) <= 0)
+        frame = (struct frame){.kind = FRAME_DOCUMENT};
+    ex_on_frame(ex, &frame);
+}
+
 /* The answer's body is complete. */
 static void on_complete(struct call *call)
 {
@@ -301,6 +314,10 @@ static void on_complete(struct call *call)
     struct upstream *up = call->up;
     struct frame frame;
 
+    if (call->is_error) {
+        on_error_complete(call);
+        return;
+    }
     if (call->framing) {
         int32_t n;
 
@@ -422,6 +439,8 @@ void call_on_eof(struct call *call)
     if (up->body.kind == HTTP_BODY_UNTIL_CLOSE) {
         up->body.is_complete = true;
         on_complete(call);
+    } else if (call->is_error) {
+        on_error_complete(call);
     } else {
         ex_on_answer_end(ex, true, R2A_ERR_TRUNCATED);
     }
@@ -447,8 +466,13 @@ void call_on_closed(struct call *call, enum r2a_err err)
         return;
     }
     ex->in_callback = true;
-    ex_on_answer_end(ex, true, err);
-    call->state = CALL_NONE;
+    if (call->is_error) {
+        on_error_complete(call);
+    } else {
+        ex_on_answer_end(ex, true, err);
+        if (call->up == NULL)
+            call->state = CALL_NONE;
+    }
     ex->in_callback = false;
     ex_after_bytes(ex);
 }

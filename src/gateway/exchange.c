@@ -161,6 +161,7 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     request->arena = arena;
     ex->request = request;
     request->encoded.mem = worker->mem;
+    request->retired.mem = worker->mem;
     ir_tape_init(&request->tape, worker->mem);
     copy = arena_copy(&request->arena, head_bytes);
     request->headers =
@@ -198,6 +199,7 @@ void ex_release_request(struct exchange *ex)
         (!ex->has_ended && (ex->keeps_tape || (ex->brief && ex->brief->keeps_request))))
         return;
     rope_clear(&request->encoded);
+    rope_clear(&request->retired);
     ir_tape_clear(&request->tape);
     if (request->is_reserved)
         mem_unreserve(ex->worker->mem, request->body, request->body_size, request->body_charged);
@@ -741,7 +743,7 @@ static void answer_relayed(struct exchange *ex)
 
 void ex_after_bytes(struct exchange *ex)
 {
-    if (ex->state == EX_DONE || ex->state == EX_LAST || ex->state == EX_QUEUE)
+    if (ex->state == EX_DONE || ex->state == EX_LAST || (ex->state == EX_QUEUE && !ex->has_ended))
         return;
     if (ex->call.has_answer && (ex->state == EX_WAIT || ex->state == EX_STREAM))
         rearm_deadline(ex);
@@ -774,6 +776,21 @@ void ex_on_overflow(struct exchange *ex, struct slice gathered, struct slice dat
     rope_put(&ex->out, data);
 }
 
+void ex_break_stream(struct exchange *ex, const struct fault *fault)
+{
+    struct ir_event event = {.kind = IR_ERROR, .u.fault = fault};
+    bool is_relay = ex->is_relay;
+
+    if (!ex->has_ended) {
+        ex->is_relay = false; /* the words are ours */
+        take_event(&ex->sink, &event);
+        ex->is_relay = is_relay;
+        ex->has_ended = true;
+    }
+    if (!ex->in_callback)
+        ex_after_bytes(ex);
+}
+
 void ex_on_attempt_failed(struct exchange *ex, const struct fault *fault)
 {
     if (ex->state == EX_DONE || ex->state == EX_LAST)
@@ -781,21 +798,11 @@ void ex_on_attempt_failed(struct exchange *ex, const struct fault *fault)
     if (fault != &ex->fault)
         ex_set_fault(ex, fault);
     ex->has_failed = false;
-    metric_add(&ex->worker->metrics->faults[ex->fault.phase], 1);
+    if (!ex->is_head_sent) /* else the error event counts it */
+        metric_add(&ex->worker->metrics->faults[ex->fault.phase], 1);
     call_cancel(ex);
     if (ex->is_head_sent) {
-        struct ir_event event = {.kind = IR_ERROR, .u.fault = &ex->fault};
-
-        if (!ex->has_ended) {
-            bool is_relay = ex->is_relay;
-
-            ex->is_relay = false; /* the words are ours */
-            metric_add(&ex->worker->metrics->faults[ex->fault.phase], (uint64_t)-1);
-            take_event(&ex->sink, &event);
-            ex->is_relay = is_relay;
-        }
-        if (!ex->in_callback)
-            ex_after_bytes(ex);
+        ex_break_stream(ex, &ex->fault);
         return;
     }
     ex_next_attempt(ex);

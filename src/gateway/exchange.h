@@ -48,6 +48,7 @@ struct ex_request {
     struct relay_peek peek;
     struct ir_tape tape;
     bool is_decoded;     /* the tape is filled */
+    struct rope retired; /* encoded for earlier targets, perhaps still being sent */
     struct rope encoded; /* for the current target; serves retries to it */
     const struct provider_instance *encoded_for;
     struct slice encoded_model;
@@ -159,6 +160,8 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame);
 void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err);
 /* The attempt failed before the client saw anything, or the stream broke. */
 void ex_on_attempt_failed(struct exchange *ex, const struct fault *fault);
+/* The head is out: the stream ends with an error in the client's protocol. */
+void ex_break_stream(struct exchange *ex, const struct fault *fault);
 /* The gateway ends: whatever runs is broken off with this fault. */
 void ex_shut_down(struct exchange *ex, const struct fault *fault);
 /* A reused connection ended before an answer: not an attempt. */

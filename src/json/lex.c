@@ -1,5 +1,7 @@
-/* The tables of the JSON room: hex digits and the two directions of escaping. */
+/* The tables of the JSON room, hex digits and the two directions of escaping; and the decoder. */
 #include "lex.h"
+
+#include "find.h"
 
 const char lex_hex_digit[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
                                 '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
@@ -32,3 +34,62 @@ const uint8_t lex_escape[256] = {
     ['"'] = '"',
     ['\\'] = '\\',
 };
+
+size_t lex_decode_into(const char **p, const char *end, char *out, size_t room, bool keeps_lone)
+{
+    const char *at = *p;
+    char *const begin = out;
+    const char *const limit = out + room;
+
+    while (at != end) {
+        const char *next = at;
+        char unit[8];
+        uint32_t len;
+
+#if FIND_SSE2
+        while (end - at >= 16 && limit - out >= 16) {
+            const __m128i block = find_load(at);
+            const uint32_t bits = find_bits(find_match(block, FIND_BACKSLASH));
+            uint32_t run;
+
+            _mm_storeu_si128((__m128i *)(void *)out, block);
+            run = bits == 0 ? 16 : (uint32_t)__builtin_ctz(bits);
+            at += run;
+            out += run;
+            if (bits != 0)
+                break;
+        }
+        if (at == end)
+            break;
+        next = at;
+#endif
+        if (*at != '\\') {
+            if (out == limit)
+                break;
+            *out++ = *at++;
+            continue;
+        }
+        /* The short escapes, nearly all there are. */
+        if (lex_likely(end - at >= 2 && lex_unescape[(uint8_t)at[1]] != 0)) {
+            if (out == limit)
+                break;
+            *out++ = lex_unescape[(uint8_t)at[1]];
+            at += 2;
+            continue;
+        }
+        if (keeps_lone && lex_is_lone(at, end)) {
+            memcpy(unit, at, 6);
+            next = at + 6;
+            len = 6;
+        } else {
+            len = lex_decode(&next, end, unit);
+        }
+        if ((size_t)(limit - out) < len)
+            break;
+        memcpy(out, unit, len);
+        out += len;
+        at = next;
+    }
+    *p = at;
+    return (size_t)(out - begin);
+}

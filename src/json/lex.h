@@ -6,18 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__) && !defined(R2A_JSON_SCALAR)
-#include <emmintrin.h>
-#define LEX_SSE2 1
-#else
-#define LEX_SSE2 0
-#endif
-
-/* What the scanner and the text converters share: tables, UTF-8 and escapes one unit at a time,
- * and the searches that run over every byte. Each search has a scalar form; where SSE2 exists a
- * second one looks at 16 bytes at once and leaves the last few to the first. Nothing here reads at
- * or beyond `end`. R2A_JSON_SCALAR selects the scalar forms alone, for other machines and for
- * tests that compare both. */
+/* What the scanner and the text converters share: tables, and UTF-8 and escapes one unit at a time.
+ * Nothing here reads at or beyond `end`. */
 
 #define lex_likely(condition)   __builtin_expect(!!(condition), 1)
 #define lex_unlikely(condition) __builtin_expect(!!(condition), 0)
@@ -38,9 +28,14 @@ static inline bool lex_is_space(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+static inline bool lex_is_digit(char c)
+{
+    return (uint8_t)(c - '0') <= 9;
+}
+
 static inline const char *lex_skip_space(const char *p, const char *end)
 {
-    while (p != end && (uint8_t)*p <= ' ' && lex_is_space(*p))
+    while (p != end && lex_is_space(*p))
         p++;
     return p;
 }
@@ -195,6 +190,11 @@ static inline uint32_t lex_decode(const char **p, const char *end, char *out)
     return lex_put_utf8(code, out);
 }
 
+/* Decodes the inside of a JSON string from `*p` on, as much of it as `room` bytes at `out` take
+ * without cutting a unit; moves `*p` past what was decoded and returns the bytes written. Never
+ * writes more bytes than it reads. A lone surrogate becomes U+FFFD, or stays the escape it is. */
+size_t lex_decode_into(const char **p, const char *end, char *out, size_t room, bool keeps_lone);
+
 /* Whether the escape at `p` is a surrogate without its other half. */
 static inline bool lex_is_lone(const char *p, const char *end)
 {
@@ -207,136 +207,5 @@ static inline bool lex_is_lone(const char *p, const char *end)
     return !(end - p >= 12 && p[6] == '\\' && lex_escape_step(p + 6, end) == 6 &&
              lex_is_low(lex_unit(p + 6)));
 }
-
-/* --- searches --- */
-
-/* First byte that ends the plain run of a JSON string: quote, backslash, control or high bit. */
-static inline const char *lex_find_stop_scalar(const char *p, const char *end)
-{
-    while (p != end && (uint8_t)*p >= 0x20 && (uint8_t)*p < 0x80 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
-/* First byte that a JSON string must escape: quote, backslash or control. */
-static inline const char *lex_find_escape_scalar(const char *p, const char *end)
-{
-    while (p != end && (uint8_t)*p >= 0x20 && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
-/* First backslash. */
-static inline const char *lex_find_backslash_scalar(const char *p, const char *end)
-{
-    while (p != end && *p != '\\')
-        p++;
-    return p;
-}
-
-/* First quote or backslash. */
-static inline const char *lex_find_quote_scalar(const char *p, const char *end)
-{
-    while (p != end && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
-#if LEX_SSE2
-static inline __m128i lex_load(const char *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-/* c ^ 2 maps the quote (0x22) to 0x20 and keeps every byte below 0x20 below it, so that one signed
- * comparison with 0x21 finds quote, controls and, being negative, bytes with the high bit. */
-static inline __m128i lex_stops(__m128i v)
-{
-    return _mm_or_si128(_mm_cmplt_epi8(_mm_xor_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8(0x21)),
-                        _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-}
-
-/* The same without the high bit: the minimum compares unsigned. */
-static inline __m128i lex_escapes(__m128i v)
-{
-    const __m128i x = _mm_xor_si128(v, _mm_set1_epi8(2));
-
-    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x20)), x),
-                        _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-}
-
-static inline uint32_t lex_bits(__m128i v)
-{
-    return (uint32_t)_mm_movemask_epi8(v);
-}
-
-static inline const char *lex_find_stop_sse2(const char *p, const char *end)
-{
-    while (end - p >= 16) {
-        const uint32_t bits = lex_bits(lex_stops(lex_load(p)));
-
-        if (bits != 0)
-            return p + __builtin_ctz(bits);
-        p += 16;
-        while (end - p >= 64) {
-            const __m128i a = lex_stops(lex_load(p)), b = lex_stops(lex_load(p + 16));
-            const __m128i c = lex_stops(lex_load(p + 32)), d = lex_stops(lex_load(p + 48));
-
-            if (lex_bits(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) != 0)
-                break;
-            p += 64;
-        }
-    }
-    return lex_find_stop_scalar(p, end);
-}
-
-static inline const char *lex_find_escape_sse2(const char *p, const char *end)
-{
-    while (end - p >= 16) {
-        const uint32_t bits = lex_bits(lex_escapes(lex_load(p)));
-
-        if (bits != 0)
-            return p + __builtin_ctz(bits);
-        p += 16;
-    }
-    return lex_find_escape_scalar(p, end);
-}
-
-static inline const char *lex_find_backslash_sse2(const char *p, const char *end)
-{
-    while (end - p >= 16) {
-        const uint32_t bits = lex_bits(_mm_cmpeq_epi8(lex_load(p), _mm_set1_epi8('\\')));
-
-        if (bits != 0)
-            return p + __builtin_ctz(bits);
-        p += 16;
-    }
-    return lex_find_backslash_scalar(p, end);
-}
-
-static inline const char *lex_find_quote_sse2(const char *p, const char *end)
-{
-    while (end - p >= 16) {
-        const __m128i v = lex_load(p);
-        const uint32_t bits = lex_bits(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                                    _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
-
-        if (bits != 0)
-            return p + __builtin_ctz(bits);
-        p += 16;
-    }
-    return lex_find_quote_scalar(p, end);
-}
-
-#define lex_find_stop      lex_find_stop_sse2
-#define lex_find_escape    lex_find_escape_sse2
-#define lex_find_backslash lex_find_backslash_sse2
-#define lex_find_quote     lex_find_quote_sse2
-#else
-#define lex_find_stop      lex_find_stop_scalar
-#define lex_find_escape    lex_find_escape_scalar
-#define lex_find_backslash lex_find_backslash_scalar
-#define lex_find_quote     lex_find_quote_scalar
-#endif
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "r2a/json/scan.h"
 
+#include "find.h"
 #include "lex.h"
 
 struct reader {
@@ -35,7 +36,7 @@ static inline bool reader_next(struct reader *reader, struct slice *run)
             run->ptr = reader->unit;
             return true;
         }
-        stop = lex_find_backslash(reader->p, reader->end);
+        stop = find_first(reader->p, reader->end, FIND_BACKSLASH);
     }
     *run = slice_between(reader->p, stop);
     reader->p = stop;
@@ -263,8 +264,8 @@ bool text_to_plain(struct text text, struct arena *arena, struct slice *plain)
 {
     char *copy;
 
-    if (text.form != TEXT_ESCAPED ||
-        lex_find_backslash(text.ptr, lex_end(text.ptr, text.len)) == lex_end(text.ptr, text.len)) {
+    if (text.form != TEXT_ESCAPED || find_first(text.ptr, lex_end(text.ptr, text.len),
+                                                FIND_BACKSLASH) == lex_end(text.ptr, text.len)) {
         *plain = text_bytes(text);
         return true;
     }
@@ -371,7 +372,7 @@ enum text_json_kind text_json_kind(struct text text)
 
     if (text_is_blank(text))
         return TEXT_IS_EMPTY;
-    if (text.form == TEXT_ESCAPED && lex_find_backslash(bytes.ptr, end) != end)
+    if (text.form == TEXT_ESCAPED && find_first(bytes.ptr, end, FIND_BACKSLASH) != end)
         return decoded_kind(text);
     return whole_kind(bytes);
 }

@@ -8,25 +8,9 @@
 
 #include "r2a/core/check.h"
 
+#include "find.h"
 #include "lex.h"
-
-/*            '{'           '"'         ':'          value           ','
- *  VALUE ---------> FIRST_KEY --> COLON ----> VALUE ----> AFTER_MEMBER ---> KEY
- *        '['
- *        ---------> FIRST_ITEM, VALUE ----> AFTER_ITEM --- ',' ---> VALUE
- */
-enum state {
-    STATE_VALUE,
-    STATE_FIRST_KEY,  /* a key, or the end of an empty object */
-    STATE_FIRST_ITEM, /* a value, or the end of an empty array */
-    STATE_KEY,
-    STATE_COLON,
-    STATE_AFTER_MEMBER,
-    STATE_AFTER_ITEM,
-    STATE_DONE,
-    STATE_INSIDE, /* pieces: in the middle of a string, number or literal */
-    STATE_ERROR,
-};
+#include "state.h"
 
 _Static_assert(TEXT_HOLD_BYTES_MAX <= sizeof(((struct json_scan *)0)->hold), "a pair is held");
 _Static_assert(JSON_DEPTH_MAX % 64 == 0 && JSON_DEPTH_MAX < 256, "kinds is a whole bitmap");
@@ -39,8 +23,8 @@ static enum json_token fail_at(struct json_scan *scan, enum r2a_err err, uint64_
     return JSON_ERROR;
 }
 
-static __attribute__((noinline, cold)) enum json_token fail(struct json_scan *scan,
-                                                            enum r2a_err err, const char *at)
+__attribute__((cold)) enum json_token scan_fail(struct json_scan *scan, enum r2a_err err,
+                                                const char *at)
 {
     return fail_at(scan, err, scan->offset_base + (uint64_t)(at - scan->begin));
 }
@@ -106,7 +90,7 @@ static struct run run_string(const char *p, const char *end)
             run.stop = STOP_SYNTAX;
             break;
         }
-        p = lex_find_stop(p, end);
+        p = find_first(p, end, FIND_STOP);
     }
     run.at = p;
     return run;
@@ -116,33 +100,33 @@ static enum json_token fail_run(struct json_scan *scan, const struct run *run)
 {
     switch (run->stop) {
     case STOP_SYNTAX:
-        return fail(scan, R2A_ERR_JSON_SYNTAX, run->at);
+        return scan_fail(scan, R2A_ERR_JSON_SYNTAX, run->at);
     case STOP_UTF8:
-        return fail(scan, R2A_ERR_JSON_UTF8, run->at);
+        return scan_fail(scan, R2A_ERR_JSON_UTF8, run->at);
     case STOP_CUT:
     case STOP_QUOTE:
         break;
     }
-    return fail(scan, R2A_ERR_JSON_END, scan->end);
+    return scan_fail(scan, R2A_ERR_JSON_END, scan->end);
 }
 
-static void note(struct json_memo *memo, struct slice text, bool has_escape)
+static void note(struct json_memo *memo, const char *begin, const char *end, bool has_escape)
 {
     if (memo->count == JSON_MEMO_SPANS_MAX)
         return;
-    memo->spans[memo->count].begin = text.ptr;
-    memo->spans[memo->count].end = text.ptr + text.len;
+    memo->spans[memo->count].begin = begin;
+    memo->spans[memo->count].end = end;
     memo->spans[memo->count].has_escape = has_escape;
     memo->count++;
 }
 
 /* The closing quote of the string that the memo knows to begin here. */
-static const char *recall(struct json_scan *scan)
+static const char *recall(struct json_scan *scan, bool *has_escape)
 {
     const struct json_memo *const memo = scan->recall;
     const char *const quote = memo->spans[scan->recall_next].end;
 
-    scan->has_escape = memo->spans[scan->recall_next].has_escape;
+    *has_escape = memo->spans[scan->recall_next].has_escape;
     scan->recall_next++;
     scan->recall_begin =
         scan->recall_next < memo->count ? memo->spans[scan->recall_next].begin : NULL;
@@ -151,59 +135,75 @@ static const char *recall(struct json_scan *scan)
     return quote;
 }
 
-/* `p` is the first byte inside the quotes. */
-static inline enum json_token whole_string(struct json_scan *scan, const char *p,
-                                           enum json_token token)
+static inline enum json_token end_string(struct json_scan *scan, const char *begin,
+                                         const char *quote, bool has_escape, enum json_token token)
 {
-    const char *quote;
-
-    scan->has_escape = false;
-    if (lex_unlikely(p == scan->recall_begin)) {
-        quote = recall(scan);
-    } else {
-        quote = lex_find_stop(p, scan->end);
-        if (lex_unlikely(quote == scan->end || *quote != '"')) {
-            const struct run run = run_string(quote, scan->end);
-
-            if (run.stop != STOP_QUOTE)
-                return fail_run(scan, &run);
-            scan->has_escape = run.has_escape;
-            quote = run.at;
-        }
-    }
-    scan->text = slice_between(p, quote);
-    if (lex_unlikely(scan->text.len >= JSON_MEMO_BYTES_MIN) && scan->memo != NULL)
-        note(scan->memo, scan->text, scan->has_escape);
+    scan->text = slice_between(begin, quote);
+    scan->has_escape = has_escape;
     scan->pos = quote + 1;
     scan->state = token == JSON_KEY ? STATE_COLON : scan->after;
     return token;
 }
 
-/* --- numbers and literals of a whole text --- */
-
-static inline bool is_digit(char c)
+/* A string that is longer than a block, or has more to it. `p` is the first byte inside. */
+static __attribute__((noinline)) enum json_token long_string(struct json_scan *scan, const char *p,
+                                                             enum json_token token)
 {
-    return (uint8_t)(c - '0') <= 9;
+    const char *quote;
+    bool has_escape = false;
+
+    if (p == scan->recall_begin) {
+        quote = recall(scan, &has_escape);
+    } else {
+        quote = find_first(p, scan->end, FIND_STOP);
+        if (quote == scan->end || *quote != '"') {
+            const struct run run = run_string(quote, scan->end);
+
+            if (run.stop != STOP_QUOTE)
+                return fail_run(scan, &run);
+            has_escape = run.has_escape;
+            quote = run.at;
+        }
+        if (quote - p >= JSON_MEMO_BYTES_MIN && scan->memo != NULL)
+            note(scan->memo, p, quote, has_escape);
+    }
+    return end_string(scan, p, quote, has_escape, token);
 }
+
+static inline enum json_token whole_string(struct json_scan *scan, const char *p,
+                                           enum json_token token)
+{
+#if FIND_SSE2
+    if (lex_likely(scan->end - p >= 16)) {
+        const char *const quote = scan_near_quote(p);
+
+        if (lex_likely(quote != NULL))
+            return end_string(scan, p, quote, false, token);
+    }
+#endif
+    return long_string(scan, p, token);
+}
+
+/* --- numbers and literals of a whole text --- */
 
 /* At least one digit, then all there are; NULL after failing. */
 static inline const char *digits(struct json_scan *scan, const char *p)
 {
     if (p == scan->end) {
-        fail(scan, R2A_ERR_JSON_END, p);
+        scan_fail(scan, R2A_ERR_JSON_END, p);
         return NULL;
     }
-    if (!is_digit(*p)) {
-        fail(scan, R2A_ERR_JSON_SYNTAX, p);
+    if (!lex_is_digit(*p)) {
+        scan_fail(scan, R2A_ERR_JSON_SYNTAX, p);
         return NULL;
     }
     do
         p++;
-    while (p != scan->end && is_digit(*p));
+    while (p != scan->end && lex_is_digit(*p));
     return p;
 }
 
-static enum json_token whole_number(struct json_scan *scan, const char *p)
+static __attribute__((noinline)) enum json_token whole_number(struct json_scan *scan, const char *p)
 {
     const char *const begin = p;
 
@@ -228,15 +228,21 @@ static enum json_token whole_number(struct json_scan *scan, const char *p)
     return JSON_NUMBER;
 }
 
-static enum json_token whole_literal(struct json_scan *scan, const char *p, struct slice word,
-                                     enum json_token token)
+static __attribute__((noinline, cold)) enum json_token fail_literal(struct json_scan *scan,
+                                                                    const char *p, const char *word)
 {
-    if ((size_t)(scan->end - p) < word.len || memcmp(p, word.ptr, word.len) != 0) {
-        for (size_t i = 0; p + i != scan->end; i++)
-            if (i == word.len || p[i] != word.ptr[i])
-                return fail(scan, R2A_ERR_JSON_SYNTAX, p + i);
-        return fail(scan, R2A_ERR_JSON_END, scan->end);
+    while (p != scan->end && *p == *word) {
+        p++;
+        word++;
     }
+    return scan_fail(scan, p == scan->end ? R2A_ERR_JSON_END : R2A_ERR_JSON_SYNTAX, p);
+}
+
+static inline enum json_token whole_literal(struct json_scan *scan, const char *p,
+                                            struct slice word, enum json_token token)
+{
+    if (lex_unlikely((size_t)(scan->end - p) < word.len || memcmp(p, word.ptr, word.len) != 0))
+        return fail_literal(scan, p, word.ptr);
     scan->pos = p + word.len;
     scan->state = scan->after;
     return token;
@@ -272,9 +278,9 @@ static enum number number_step(enum number progress, char c)
             return NUMBER_MINUS;
         /* fall through */
     case NUMBER_MINUS:
-        return c == '0' ? NUMBER_ZERO : is_digit(c) ? NUMBER_INT : NUMBER_STOP;
+        return c == '0' ? NUMBER_ZERO : lex_is_digit(c) ? NUMBER_INT : NUMBER_STOP;
     case NUMBER_INT:
-        if (is_digit(c))
+        if (lex_is_digit(c))
             return NUMBER_INT;
         /* fall through */
     case NUMBER_ZERO:
@@ -282,9 +288,9 @@ static enum number number_step(enum number progress, char c)
             return NUMBER_DOT;
         return c == 'e' || c == 'E' ? NUMBER_E : NUMBER_STOP;
     case NUMBER_DOT:
-        return is_digit(c) ? NUMBER_FRACTION : NUMBER_STOP;
+        return lex_is_digit(c) ? NUMBER_FRACTION : NUMBER_STOP;
     case NUMBER_FRACTION:
-        if (is_digit(c))
+        if (lex_is_digit(c))
             return NUMBER_FRACTION;
         return c == 'e' || c == 'E' ? NUMBER_E : NUMBER_STOP;
     case NUMBER_E:
@@ -293,7 +299,7 @@ static enum number number_step(enum number progress, char c)
         /* fall through */
     case NUMBER_E_SIGN:
     case NUMBER_EXPONENT:
-        return is_digit(c) ? NUMBER_EXPONENT : NUMBER_STOP;
+        return lex_is_digit(c) ? NUMBER_EXPONENT : NUMBER_STOP;
     case NUMBER_STOP:
         break;
     }
@@ -311,7 +317,7 @@ static enum json_token piece_number(struct json_scan *scan)
 
         if (next == NUMBER_STOP) {
             if (!number_may_end(progress))
-                return fail(scan, R2A_ERR_JSON_SYNTAX, p);
+                return scan_fail(scan, R2A_ERR_JSON_SYNTAX, p);
             break;
         }
         progress = next;
@@ -326,7 +332,7 @@ static enum json_token piece_number(struct json_scan *scan)
             return p == begin ? JSON_MORE : JSON_NUMBER;
         }
         if (!number_may_end(progress))
-            return fail(scan, R2A_ERR_JSON_END, p);
+            return scan_fail(scan, R2A_ERR_JSON_END, p);
     }
     scan->is_partial = false;
     scan->state = scan->after;
@@ -341,9 +347,9 @@ static enum json_token piece_literal(struct json_scan *scan)
 
     while (scan->progress != word.len) {
         if (scan->pos == scan->end)
-            return scan->is_last ? fail(scan, R2A_ERR_JSON_END, scan->end) : JSON_MORE;
+            return scan->is_last ? scan_fail(scan, R2A_ERR_JSON_END, scan->end) : JSON_MORE;
         if (*scan->pos != word.ptr[scan->progress])
-            return fail(scan, R2A_ERR_JSON_SYNTAX, scan->pos);
+            return scan_fail(scan, R2A_ERR_JSON_SYNTAX, scan->pos);
         scan->pos++;
         scan->progress++;
     }
@@ -398,7 +404,7 @@ static enum json_token piece_hold(struct json_scan *scan)
             return (enum json_token)scan->inside;
         }
         if (!has_next)
-            return scan->is_last ? fail(scan, R2A_ERR_JSON_END, scan->end) : JSON_MORE;
+            return scan->is_last ? scan_fail(scan, R2A_ERR_JSON_END, scan->end) : JSON_MORE;
         check(scan->hold_len < TEXT_HOLD_BYTES_MAX);
         scan->hold[scan->hold_len++] = *scan->pos++;
         begin = scan->hold + (scan->hold_len > 6 ? 6 : 0);
@@ -485,66 +491,64 @@ static enum json_token piece_begin(struct json_scan *scan, const char *p, enum j
 
 static inline enum json_token enter(struct json_scan *scan, const char *p, bool is_object)
 {
-    const uint32_t level = scan->depth;
-    const uint64_t bit = UINT64_C(1) << (level % 64);
-
-    if (lex_unlikely(level == JSON_DEPTH_MAX))
-        return fail(scan, R2A_ERR_JSON_DEPTH, p);
-    scan->depth = (uint8_t)(level + 1);
+    if (lex_unlikely(scan->depth == JSON_DEPTH_MAX))
+        return scan_fail(scan, R2A_ERR_JSON_DEPTH, p);
+    scan_push(scan, scan->depth, is_object);
+    scan->depth++;
     scan->pos = p + 1;
-    if (is_object) {
-        scan->kinds[level / 64] |= bit;
-        scan->after = STATE_AFTER_MEMBER;
-        scan->state = STATE_FIRST_KEY;
-        return JSON_OBJECT;
-    }
-    scan->kinds[level / 64] &= ~bit;
-    scan->after = STATE_AFTER_ITEM;
-    scan->state = STATE_FIRST_ITEM;
-    return JSON_ARRAY;
+    scan->after = is_object ? STATE_AFTER_MEMBER : STATE_AFTER_ITEM;
+    scan->state = is_object ? STATE_FIRST_KEY : STATE_FIRST_ITEM;
+    return is_object ? JSON_OBJECT : JSON_ARRAY;
 }
 
 static inline enum json_token leave(struct json_scan *scan, const char *p, enum json_token token)
 {
-    const uint32_t depth = scan->depth - 1u;
-
-    scan->depth = (uint8_t)depth;
+    scan->depth--;
     scan->pos = p + 1;
-    if (depth == 0)
-        scan->after = STATE_DONE;
-    else if (scan->kinds[(depth - 1) / 64] >> ((depth - 1) % 64) & 1)
-        scan->after = STATE_AFTER_MEMBER;
-    else
-        scan->after = STATE_AFTER_ITEM;
+    scan->after = scan_after(scan, scan->depth);
     scan->state = scan->after;
     return token;
 }
 
-/* No byte is left: the end of the text, or of this piece. */
-static __attribute__((noinline)) enum json_token ended(struct json_scan *scan, enum state state)
+/* At `p`, where `state` expects something, is white space or the end of the bytes. Kept out of
+ * `step`, which then needs no registers saved: it only ever calls as its last act. */
+static __attribute__((noinline)) enum json_token pause_at(struct json_scan *scan, const char *p,
+                                                          enum state state)
 {
-    scan->pos = scan->end;
+    const char *const next = lex_skip_space(p, scan->end);
+
+    if (state == STATE_ERROR)
+        return JSON_ERROR;
+    scan->pos = next;
     scan->state = (uint8_t)state;
-    if (!scan->is_last)
-        return JSON_MORE;
-    if (state == STATE_DONE)
-        return JSON_END;
-    return fail(scan, R2A_ERR_JSON_END, scan->end);
+    if (next == scan->end) {
+        if (!scan->is_last)
+            return JSON_MORE;
+        if (state == STATE_DONE)
+            return JSON_END;
+        return scan_fail(scan, R2A_ERR_JSON_END, next);
+    }
+    if (next == p) /* a control character */
+        return scan_fail(scan, R2A_ERR_JSON_SYNTAX, p);
+    return json_next(scan);
+}
+
+static inline bool is_pause(const char *p, const char *end)
+{
+    return lex_unlikely(p == end) || lex_unlikely((uint8_t)*p <= ' ');
 }
 
 static inline __attribute__((always_inline)) enum json_token step(struct json_scan *scan,
                                                                   const bool is_pieces)
 {
     const char *const end = scan->end;
-    const char *p = lex_skip_space(scan->pos, end);
+    const char *p = scan->pos;
     enum state state = (enum state)scan->state;
 
     if (is_pieces && state == STATE_INSIDE)
         return piece_inside(scan);
-    if (state == STATE_ERROR)
-        return JSON_ERROR;
-    if (lex_unlikely(p == end))
-        return ended(scan, state);
+    if (is_pause(p, end))
+        return pause_at(scan, p, state);
 
     switch (state) {
     case STATE_AFTER_MEMBER:
@@ -552,9 +556,9 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
             return leave(scan, p, JSON_OBJECT_END);
         if (*p != ',')
             break;
-        p = lex_skip_space(p + 1, end);
-        if (lex_unlikely(p == end))
-            return ended(scan, STATE_KEY);
+        p++;
+        if (is_pause(p, end))
+            return pause_at(scan, p, STATE_KEY);
         goto key;
     case STATE_FIRST_KEY:
         if (*p == '}')
@@ -574,9 +578,9 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
     case STATE_COLON:
         if (*p != (state == STATE_COLON ? ':' : ','))
             break;
-        p = lex_skip_space(p + 1, end);
-        if (lex_unlikely(p == end))
-            return ended(scan, STATE_VALUE);
+        p++;
+        if (is_pause(p, end))
+            return pause_at(scan, p, STATE_VALUE);
         goto value;
     case STATE_FIRST_ITEM:
         if (*p == ']')
@@ -584,11 +588,12 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
         /* fall through */
     case STATE_VALUE:
     value:
-        switch (*p) {
-        case '"':
+        if (lex_likely(*p == '"')) {
             if (is_pieces)
                 return piece_begin(scan, p + 1, JSON_STRING);
             return whole_string(scan, p + 1, JSON_STRING);
+        }
+        switch (*p) {
         case '{':
             return enter(scan, p, true);
         case '[':
@@ -606,7 +611,7 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
                 return piece_begin(scan, p, JSON_NULL);
             return whole_literal(scan, p, S("null"), JSON_NULL);
         default:
-            if (*p != '-' && !is_digit(*p))
+            if (*p != '-' && !lex_is_digit(*p))
                 break;
             if (is_pieces)
                 return piece_begin(scan, p, JSON_NUMBER);
@@ -615,16 +620,23 @@ static inline __attribute__((always_inline)) enum json_token step(struct json_sc
         break;
     case STATE_DONE:
         break;
-    case STATE_INSIDE:
     case STATE_ERROR:
-        unreachable();
+        return JSON_ERROR;
+    case STATE_INSIDE: /* piece_inside above */
+    default:
+        __builtin_unreachable();
     }
-    return fail(scan, R2A_ERR_JSON_SYNTAX, p);
+    return scan_fail(scan, R2A_ERR_JSON_SYNTAX, p);
+}
+
+static __attribute__((noinline)) enum json_token piece_next(struct json_scan *scan)
+{
+    return step(scan, true);
 }
 
 enum json_token json_next(struct json_scan *scan)
 {
-    return lex_unlikely(scan->is_pieces) ? step(scan, true) : step(scan, false);
+    return lex_unlikely(scan->is_pieces) ? piece_next(scan) : step(scan, false);
 }
 
 /* --- opening --- */
@@ -700,183 +712,4 @@ void json_feed(struct json_scan *scan, struct slice piece, bool is_last)
     scan->pos = piece.ptr;
     scan->end = lex_end(piece.ptr, piece.len);
     scan->is_last = is_last;
-}
-
-/* --- whole values --- */
-
-bool json_skip_after(struct json_scan *scan, enum json_token token, struct slice *raw)
-{
-    const char *begin = scan->pos;
-
-    check(!scan->is_pieces);
-    switch (token) {
-    case JSON_KEY:
-        return json_skip(scan, raw);
-    case JSON_OBJECT:
-    case JSON_ARRAY: {
-        const uint32_t depth = scan->depth - 1u;
-
-        begin -= 1;
-        do {
-            if (step(scan, false) == JSON_ERROR)
-                return false;
-        } while (scan->depth > depth);
-        break;
-    }
-    case JSON_STRING:
-        begin = scan->text.ptr - 1;
-        break;
-    case JSON_NUMBER:
-        begin = scan->text.ptr;
-        break;
-    case JSON_TRUE:
-    case JSON_NULL:
-        begin -= 4;
-        break;
-    case JSON_FALSE:
-        begin -= 5;
-        break;
-    case JSON_ERROR:
-    case JSON_MORE:
-    case JSON_OBJECT_END:
-    case JSON_ARRAY_END:
-    case JSON_END:
-        return false;
-    }
-    if (raw != NULL)
-        *raw = slice_between(begin, scan->pos);
-    return true;
-}
-
-bool json_skip(struct json_scan *scan, struct slice *raw)
-{
-    enum json_token token;
-
-    check(scan->state != STATE_FIRST_KEY && scan->state != STATE_KEY &&
-          scan->state != STATE_AFTER_MEMBER);
-    token = json_next(scan);
-    return json_skip_after(scan, token, raw);
-}
-
-/* The value just taken is of a kind the caller cannot use. */
-static bool fail_type(struct json_scan *scan, enum json_token token)
-{
-    const char *at = scan->pos;
-
-    switch (token) {
-    case JSON_ERROR:
-        return false;
-    case JSON_KEY:
-    case JSON_STRING:
-        at = scan->text.ptr - 1;
-        break;
-    case JSON_NUMBER:
-        at = scan->text.ptr;
-        break;
-    case JSON_TRUE:
-    case JSON_NULL:
-        at -= 4;
-        break;
-    case JSON_FALSE:
-        at -= 5;
-        break;
-    case JSON_OBJECT:
-    case JSON_OBJECT_END:
-    case JSON_ARRAY:
-    case JSON_ARRAY_END:
-        at -= 1;
-        break;
-    case JSON_END:
-    case JSON_MORE:
-        break;
-    }
-    fail(scan, R2A_ERR_JSON_TYPE, at);
-    return false;
-}
-
-bool json_take_string(struct json_scan *scan, struct text *value, bool *is_null)
-{
-    const enum json_token token = json_next(scan);
-
-    if (is_null != NULL)
-        *is_null = token == JSON_NULL;
-    if (token == JSON_STRING)
-        *value = text_escaped(scan->text);
-    else if (token == JSON_NULL && is_null != NULL)
-        *value = text_escaped(slice_of(NULL, 0));
-    else
-        return fail_type(scan, token);
-    return true;
-}
-
-bool json_take_bool(struct json_scan *scan, bool *value, bool *is_null)
-{
-    const enum json_token token = json_next(scan);
-
-    if (is_null != NULL)
-        *is_null = token == JSON_NULL;
-    if (token == JSON_TRUE || token == JSON_FALSE || (token == JSON_NULL && is_null != NULL))
-        *value = token == JSON_TRUE;
-    else
-        return fail_type(scan, token);
-    return true;
-}
-
-bool json_take_number(struct json_scan *scan, struct slice *raw, bool *is_null)
-{
-    const enum json_token token = json_next(scan);
-
-    if (is_null != NULL)
-        *is_null = token == JSON_NULL;
-    if (token == JSON_NUMBER)
-        *raw = scan->text;
-    else if (token == JSON_NULL && is_null != NULL)
-        *raw = slice_of(NULL, 0);
-    else
-        return fail_type(scan, token);
-    return true;
-}
-
-/* --- keys --- */
-
-/* Compares an escaped key, which hardly ever occurs: "mod\u0065l" is model. */
-static __attribute__((noinline, cold)) bool escaped_is(struct slice key, struct slice name)
-{
-    const char *p = key.ptr;
-    const char *const end = key.ptr + key.len;
-    size_t i = 0;
-
-    while (p != end) {
-        uint32_t unit = (uint8_t)*p++;
-
-        if (unit == '\\') {
-            if (*p == 'u') {
-                unit = lex_unit(p - 1);
-                if (unit >= 0x80) /* names are ASCII; a high byte of `name` never matches */
-                    return false;
-                p += 5;
-            } else {
-                unit = (uint8_t)lex_unescape[(uint8_t)*p++];
-            }
-        }
-        if (i == name.len || unit != (uint8_t)name.ptr[i])
-            return false;
-        i++;
-    }
-    return i == name.len;
-}
-
-bool json_key_is(const struct json_scan *scan, struct slice name)
-{
-    if (lex_unlikely(scan->has_escape))
-        return escaped_is(scan->text, name);
-    return slice_eq(scan->text, name);
-}
-
-int json_key_index(const struct json_scan *scan, const struct slice *names, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (json_key_is(scan, names[i]))
-            return (int)i;
-    return -1;
 }

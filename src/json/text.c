@@ -4,12 +4,16 @@
 
 #include "r2a/limits.h"
 
+#include "find.h"
 #include "lex.h"
 
 /* Input bytes handled by one reservation: larger ones would leave more of a segment unused. */
-#define STRETCH 1024u
-/* What may be written past the last input byte's worth: one block of 16 and one escape. */
-#define SLACK   24u
+#define STRETCH   1024u
+/* Bytes handled at once; what may be written past a limit is one block and one escape. */
+#define BLOCK     32u
+#define SLACK     40u
+/* Up to this length a text is first looked through for anything to escape. */
+#define CLEAN_MAX 64u
 
 /* --- escaping --- */
 
@@ -34,47 +38,68 @@ static inline char *put_escape(char *out, uint8_t c, const bool is_twice)
     return out;
 }
 
+/* Escapes from `*p` on, as much as is sure to fit before `limit` and SLACK beyond. */
+static inline __attribute__((always_inline)) char *
+escape_into(const char **p, const char *end, char *out, const char *limit, const bool is_twice)
+{
+    const char *at = *p;
+
+    while (at != end && out <= limit) {
+        size_t run;
+
+#if FIND_SSE2
+        if (lex_likely(end - at >= 32)) {
+            const __m128i a = find_load(at);
+            const __m128i b = find_load(at + 16);
+            const __m128i match_a = find_match(a, FIND_ESCAPE);
+            const __m128i match_b = find_match(b, FIND_ESCAPE);
+
+            _mm_storeu_si128((__m128i *)(void *)out, a);
+            _mm_storeu_si128((__m128i *)(void *)(out + 16), b);
+            if (lex_likely(find_bits(_mm_or_si128(match_a, match_b)) == 0)) {
+                at += 32;
+                out += 32;
+                continue;
+            }
+            run = (size_t)__builtin_ctz(find_bits(match_a) | find_bits(match_b) << 16);
+            out = put_escape(out + run, (uint8_t)at[run], is_twice);
+            at += run + 1;
+            continue;
+        }
+#endif
+        run = (size_t)(find_near(at, end, FIND_ESCAPE) - at);
+        if (run > BLOCK) /* without SIMD the whole rest comes here */
+            run = BLOCK;
+        memcpy(out, at, run);
+        out += run;
+        at += run;
+        if (at != end && lex_escape[(uint8_t)*at] != 0)
+            out = put_escape(out, (uint8_t)*at++, is_twice);
+    }
+    *p = at;
+    return out;
+}
+
 static inline __attribute__((always_inline)) void escape(struct rope *rope, struct slice bytes,
                                                          const bool is_twice)
 {
     const char *p = bytes.ptr;
     const char *const end = lex_end(bytes.ptr, bytes.len);
 
+    /* Most short texts, a token's delta among them, have nothing to escape. */
+    if (bytes.len <= CLEAN_MAX && find_first(p, end, FIND_ESCAPE) == end) {
+        rope_put(rope, bytes);
+        return;
+    }
     while (p != end) {
         const size_t left = (size_t)(end - p);
         const size_t size = (left < STRETCH ? left : STRETCH) + SLACK;
         char *const begin = rope_reserve(rope, size);
-        const char *const limit = begin + size - SLACK;
-        char *out = begin;
 
         if (begin == NULL)
             return;
-        while (p != end && out <= limit) {
-#if LEX_SSE2
-            if (end - p >= 16) {
-                const __m128i block = lex_load(p);
-                const uint32_t bits = lex_bits(lex_escapes(block));
-                uint32_t run;
-
-                _mm_storeu_si128((__m128i *)(void *)out, block);
-                if (lex_likely(bits == 0)) {
-                    p += 16;
-                    out += 16;
-                    continue;
-                }
-                run = (uint32_t)__builtin_ctz(bits);
-                p += run;
-                out = put_escape(out + run, (uint8_t)*p++, is_twice);
-                continue;
-            }
-#endif
-            if (lex_escape[(uint8_t)*p] != 0)
-                out = put_escape(out, (uint8_t)*p, is_twice);
-            else
-                *out++ = *p;
-            p++;
-        }
-        rope_commit(rope, (size_t)(out - begin));
+        rope_commit(rope,
+                    (size_t)(escape_into(&p, end, begin, begin + size - SLACK, is_twice) - begin));
     }
 }
 
@@ -116,53 +141,19 @@ void text_write_escaped_twice(struct rope *rope, struct text text)
 
 /* --- decoding --- */
 
-/* Decoding never writes more than it reads: six bytes of \uXXXX give three at most. */
-static inline __attribute__((always_inline)) void decode(struct rope *rope, struct slice bytes,
-                                                         const bool keeps_lone)
+static void decode(struct rope *rope, struct slice bytes, bool keeps_lone)
 {
     const char *p = bytes.ptr;
     const char *const end = lex_end(bytes.ptr, bytes.len);
 
     while (p != end) {
         const size_t left = (size_t)(end - p);
-        const size_t size = (left < STRETCH ? left : STRETCH) + SLACK;
-        char *const begin = rope_reserve(rope, size);
-        const char *const limit = begin + size - SLACK;
-        char *out = begin;
+        const size_t size = left < STRETCH ? left : STRETCH;
+        char *const out = rope_reserve(rope, size);
 
-        if (begin == NULL)
+        if (out == NULL)
             return;
-        while (p != end && out <= limit) {
-            const char *escape_begin;
-
-#if LEX_SSE2
-            if (end - p >= 16) {
-                const __m128i block = lex_load(p);
-                const uint32_t bits = lex_bits(_mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
-                uint32_t run;
-
-                _mm_storeu_si128((__m128i *)(void *)out, block);
-                run = bits == 0 ? 16 : (uint32_t)__builtin_ctz(bits);
-                p += run;
-                out += run;
-                if (lex_likely(bits == 0))
-                    continue;
-            }
-#endif
-            if (*p != '\\') {
-                *out++ = *p++;
-                continue;
-            }
-            escape_begin = p;
-            if (keeps_lone && lex_is_lone(p, end)) {
-                p += 6;
-                memcpy(out, escape_begin, 6);
-                out += 6;
-            } else {
-                out += lex_decode(&p, end, out);
-            }
-        }
-        rope_commit(rope, (size_t)(out - begin));
+        rope_commit(rope, lex_decode_into(&p, end, out, size, keeps_lone));
     }
 }
 
@@ -195,9 +186,9 @@ static inline __attribute__((always_inline)) void compact(struct rope *rope, str
         while (p != end && *p != '"' && !lex_is_space(*p))
             p++;
         if (p != end && *p == '"') {
-            p = lex_find_quote(p + 1, end);
+            p = find_first(p + 1, end, FIND_QUOTE);
             while (p != end && *p == '\\')
-                p = end - p < 2 ? end : lex_find_quote(p + 2, end);
+                p = end - p < 2 ? end : find_first(p + 2, end, FIND_QUOTE);
             p += p != end;
             continue;
         }

@@ -110,7 +110,7 @@ static size_t feed(struct conn *conn, struct slice in)
 
     while (is_receiving(conn)) {
         struct slice plain = {0};
-        int32_t count = tls_feed(tls, slice_skip(in, used), &plain);
+        int32_t count = tls_feed(tls, used > 0 ? slice_skip(in, used) : in, &plain);
 
         if (count < 0) {
             conn_fail(conn, tls_error(tls), 0);
@@ -134,9 +134,12 @@ static size_t feed(struct conn *conn, struct slice in)
 void conn_tls_feed_kept(struct conn *conn)
 {
     struct conn_tls *layer = conn->tls;
-    size_t used =
-        feed(conn, slice_of(layer->kept + layer->kept_begin, layer->kept_end - layer->kept_begin));
+    struct slice kept = {0};
+    size_t used;
 
+    if (layer->kept != NULL)
+        kept = slice_of(layer->kept + layer->kept_begin, layer->kept_end - layer->kept_begin);
+    used = feed(conn, kept);
     layer->kept_begin += (uint32_t)used;
     if (layer->kept != NULL && layer->kept_begin == layer->kept_end)
         conn_block_free(conn->conns->mem, &layer->kept, &layer->kept_begin, &layer->kept_end,

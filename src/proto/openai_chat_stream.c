@@ -1112,8 +1112,8 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
     if (d->has_ended)
         return R2A_OK;
     switch ((enum frame_kind)frame->kind) {
-    case FRAME_COMMENT:
-        return put_plain(sink, IR_ALIVE, 0);
+    case FRAME_COMMENT: /* without text it may be a blank line: how many come depends on the cut */
+        return data.len > 0 ? put_plain(sink, IR_ALIVE, 0) : R2A_OK;
     case FRAME_STRAY:
     case FRAME_ERROR:
         return put_reported(d, sink, data);
@@ -1125,7 +1125,7 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
         data = str_trim_lines(data);
     if (frame->kind == FRAME_DATA) {
         if (data.len == 0)
-            return put_plain(sink, IR_ALIVE, 0);
+            return R2A_OK;
         if (slice_eq(data, S("[DONE]")))
             return put_end(d, sink);
         if (frame->name.len > 0 && slice_eq(frame->name, S("error")))

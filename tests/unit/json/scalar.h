@@ -33,7 +33,10 @@ int scalar_key_index(const struct json_scan *scan, const struct slice *names, ui
 #define json_take_number scalar_take_number
 #define json_key_is      scalar_key_is
 #define json_key_index   scalar_key_index
+#define scan_fail        scalar_fail
 #include "src/json/scan.c"
+#include "src/json/value.c"
+#undef scan_fail
 #undef json_open
 #undef json_open_memo
 #undef json_open_recall

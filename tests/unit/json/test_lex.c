@@ -2,72 +2,46 @@
 
 #include <criterion/criterion.h>
 
+#include "src/json/find.h"
 #include "src/json/lex.h"
 #include "support/guard.h"
 
-typedef const char *(*find_fn)(const char *p, const char *end);
-
-static const char *find_stop(const char *p, const char *end)
-{
-    return lex_find_stop(p, end);
-}
-
-static const char *find_escape(const char *p, const char *end)
-{
-    return lex_find_escape(p, end);
-}
-
-static const char *find_backslash(const char *p, const char *end)
-{
-    return lex_find_backslash(p, end);
-}
-
-static const char *find_quote(const char *p, const char *end)
-{
-    return lex_find_quote(p, end);
-}
-
 /* Each search, at every length and place up to a few blocks, over every byte. */
-Test(json_lex, finds_what_the_scalar_search_finds)
+Test(json_find, finds_what_the_scalar_search_finds)
 {
-    static const struct {
-        find_fn fast;
-        find_fn scalar;
-    } finds[] = {
-        {find_stop, lex_find_stop_scalar},
-        {find_escape, lex_find_escape_scalar},
-        {find_backslash, lex_find_backslash_scalar},
-        {find_quote, lex_find_quote_scalar},
-    };
-
     for (size_t len = 0; len < 200; len += len < 70 ? 1 : 13) {
         char *const text = guard_take(len);
+        const char *const end = text + len;
 
         for (size_t at = 0; at <= len; at++) {
             for (uint32_t c = 0; c < 256; c += at % 5 == 0 ? 1 : 17) {
                 memset(text, 'x', len);
                 if (at < len)
                     text[at] = (char)c;
-                for (size_t i = 0; i < sizeof finds / sizeof finds[0]; i++)
-                    cr_assert_eq(finds[i].fast(text, text + len), finds[i].scalar(text, text + len),
-                                 "search %zu, byte %u at %zu of %zu", i, c, at, len);
+                if (at + 3 < len) /* and a later one that must not be taken for the first */
+                    text[at + 3] = '\\';
+                cr_assert_eq(find_first(text, end, FIND_STOP), find_scalar(text, end, FIND_STOP));
+                cr_assert_eq(find_first(text, end, FIND_ESCAPE),
+                             find_scalar(text, end, FIND_ESCAPE));
+                cr_assert_eq(find_first(text, end, FIND_BACKSLASH),
+                             find_scalar(text, end, FIND_BACKSLASH));
+                cr_assert_eq(find_first(text, end, FIND_QUOTE), find_scalar(text, end, FIND_QUOTE));
+                cr_assert_eq(find_near(text, end, FIND_STOP), find_scalar(text, end, FIND_STOP));
             }
         }
         guard_free(text, len);
     }
 }
 
-Test(json_lex, scalar_searches_stop_at_the_right_bytes)
+Test(json_find, knows_its_bytes)
 {
     for (uint32_t c = 0; c < 256; c++) {
-        const char text[1] = {(char)c};
-        const char *const end = text + 1;
         const bool special = c == '"' || c == '\\';
 
-        cr_assert_eq(lex_find_stop_scalar(text, end) == text, special || c < 0x20 || c >= 0x80);
-        cr_assert_eq(lex_find_escape_scalar(text, end) == text, special || c < 0x20);
-        cr_assert_eq(lex_find_backslash_scalar(text, end) == text, c == '\\');
-        cr_assert_eq(lex_find_quote_scalar(text, end) == text, special);
+        cr_assert_eq(find_is((char)c, FIND_STOP), special || c < 0x20 || c >= 0x80);
+        cr_assert_eq(find_is((char)c, FIND_ESCAPE), special || c < 0x20);
+        cr_assert_eq(find_is((char)c, FIND_BACKSLASH), c == '\\');
+        cr_assert_eq(find_is((char)c, FIND_QUOTE), special);
         cr_assert_eq(lex_escape[c] != 0, special || c < 0x20);
     }
 }
