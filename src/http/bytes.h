@@ -1,5 +1,5 @@
-#ifndef R2A_SRC_HTTP_BYTES_H
-#define R2A_SRC_HTTP_BYTES_H
+#ifndef R2A_HTTP_BYTES_H
+#define R2A_HTTP_BYTES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -53,17 +53,3 @@ Test(document, takes_what_is_expected_at_once)
     document_free(&document);
     mem_close(mem);
 }
-
-Test(framing, has_a_row_for_every_id)
-{
-    for (int id = 0; id < FRAMING_COUNT; id++) {
-        const struct framing *framing = framing_row((enum framing_id)id);
-
-        cr_assert_not_null(framing);
-        cr_assert(framing->size > 0 && framing->init != NULL && framing->feed != NULL &&
-                  framing->finish != NULL && framing->free != NULL);
-        cr_assert_eq(framing_find(framing->name), framing);
-    }
-    cr_assert_eq(framing_row(FRAMING_SSE), &framing_sse);
-    cr_assert_null(framing_find(S("none")));
-}
