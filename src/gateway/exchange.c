@@ -122,7 +122,7 @@ static void on_deadline(struct timer *timer, uint64_t now_ms);
 static void on_quiet(struct timer *timer, uint64_t now_ms);
 static void on_total(struct timer *timer, uint64_t now_ms);
 static enum r2a_err take_event(struct ir_sink *sink, const struct ir_event *event);
-static void free_exchange(struct exchange *ex);
+static void free_now(struct exchange *ex);
 
 struct exchange *ex_open(struct front *front, const struct h1_request *head,
                          struct slice head_bytes)
@@ -155,7 +155,7 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     ex->bytes_in = head_bytes.len;
     request = arena_take_zero(&arena, sizeof(*request));
     if (request == NULL) {
-        free_exchange(ex);
+        free_now(ex);
         return NULL;
     }
     request->arena = arena;
@@ -167,7 +167,7 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     request->headers =
         arena_take(&request->arena, (head->headers_count + 1) * sizeof(struct http_header));
     if (copy.len == 0 || request->headers == NULL) {
-        free_exchange(ex);
+        free_now(ex);
         return NULL;
     }
     memcpy(request->headers, head->headers, head->headers_count * sizeof(struct http_header));
@@ -177,7 +177,7 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     ex->method = arena_copy(&ex->arena, slice_head(head->method_name, 16));
     if (!take_id(
             ex, http_header_value(request->headers, request->headers_count, HEADER_X_REQUEST_ID))) {
-        free_exchange(ex);
+        free_now(ex);
         return NULL;
     }
     ex->front = front;
@@ -210,12 +210,10 @@ void ex_release_request(struct exchange *ex)
     arena_reset(&arena);
 }
 
-static void free_exchange(struct exchange *ex)
+static void free_now(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
 
-    if (ex->lent > 0)
-        return; /* ex_on_returned comes back */
     loop_timer_cancel(&worker->loop, &ex->deadline);
     loop_timer_cancel(&worker->loop, &ex->quiet);
     loop_timer_cancel(&worker->loop, &ex->total);
@@ -228,6 +226,21 @@ static void free_exchange(struct exchange *ex)
     arena_reset(&ex->arena);
     config_unref(ex->config);
     slab_give(&worker->exchanges, ex);
+}
+
+static void on_free(struct loop_defer *defer)
+{
+    struct exchange *ex = container_of(defer, struct exchange, defer);
+
+    if (ex->lent == 0) /* else ex_on_returned comes back */
+        free_now(ex);
+}
+
+/* Callers up the stack may still look at it: freed at the end of the tick. */
+static void free_exchange(struct exchange *ex)
+{
+    ex->defer.fn = on_free;
+    loop_defer(&ex->worker->loop, &ex->defer);
 }
 
 void ex_on_returned(struct exchange *ex)

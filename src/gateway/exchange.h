@@ -82,6 +82,7 @@ struct exchange {
     struct timer deadline; /* of the state */
     struct timer quiet;    /* hold, then keep-alive */
     struct timer total;
+    struct loop_defer defer;
     struct call call;
     struct timeouts timeouts;
 
