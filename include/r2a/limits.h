@@ -25,6 +25,12 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 /* --- core: memory --- */
 #define ROPE_SEGMENT_BYTES_MAX 16384u /* largest segment of a rope */
 
+/* --- core: log --- */
+#define LOG_LINE_BYTES_MAX  2048u /* one event; its formatting is on the stack */
+#define LOG_VALUE_BYTES_MAX 512u  /* one value, before escaping; the rest is cut */
+#define LOG_SITE_LINES_MAX  20u   /* lines of one call site within a window: a fault cannot flood */
+#define LOG_SITE_WINDOW_MS  1000u
+
 /* --- net: TLS --- */
 #define TLS_PAIRS_DEFAULT     64u /* buffer pairs of 33,178 bytes a worker; touched only under load */
 #define TLS_PAIRS_MIN         8u /* one to write, two for whole records, some for handshakes */

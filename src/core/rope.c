@@ -124,6 +124,7 @@ static __attribute__((noinline)) void put_long(struct rope *rope, struct slice b
 void rope_put(struct rope *rope, struct slice bytes)
 {
     struct rope_seg *seg = rope->last;
+    char *to;
 
     if (bytes.len == 0 || !admit(rope, bytes.len))
         return;
@@ -131,9 +132,10 @@ void rope_put(struct rope *rope, struct slice bytes)
         put_long(rope, bytes);
         return;
     }
-    memcpy(seg->data + seg->end, bytes.ptr, bytes.len);
+    to = seg->data + seg->end;
     seg->end += (uint32_t)bytes.len;
     rope->bytes += bytes.len;
+    memcpy(to, bytes.ptr, bytes.len); /* last, so that nothing must survive the call */
 }
 
 void rope_put_char(struct rope *rope, char c)

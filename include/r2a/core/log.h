@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "r2a/core/slice.h"
+#include "r2a/limits.h"
 
 /* One event, one line, stable keys:
  *
@@ -33,11 +34,6 @@ enum log_format {
     LOG_TEXT,
     LOG_JSON,
 };
-
-#define LOG_LINE_BYTES_MAX  2048u
-#define LOG_VALUE_BYTES_MAX 512u
-#define LOG_SITE_LINES_MAX  20u
-#define LOG_SITE_WINDOW_MS  1000u
 
 enum log_kind {
     LOG_KIND_STR,
