@@ -2,8 +2,8 @@
  * over a whole text, where a token is complete or an error; with is_pieces true a token may stop at
  * the end of a piece, and the functions under "pieces" carry it across.
  *
- * What comes next is one byte of state; which container we are in is one bit a level (`kinds`),
- * read only when a container closes. There is no recursion and no allocation: depth costs a bit. */
+ * What comes next is one byte of state, and what comes after the value that is next another; the
+ * latter is kept for each container around. There is no recursion and no allocation. */
 #include "r2a/json/scan.h"
 
 #include "r2a/core/check.h"
@@ -13,7 +13,7 @@
 #include "state.h"
 
 _Static_assert(TEXT_HOLD_BYTES_MAX <= sizeof(((struct json_scan *)0)->hold), "a pair is held");
-_Static_assert(JSON_DEPTH_MAX % 64 == 0 && JSON_DEPTH_MAX < 256, "kinds is a whole bitmap");
+_Static_assert(JSON_DEPTH_MAX < 256, "depth is a byte");
 
 static enum json_token fail_at(struct json_scan *scan, enum r2a_err err, uint64_t offset)
 {
@@ -141,7 +141,14 @@ static inline enum json_token end_string(struct json_scan *scan, const char *beg
     scan->text = slice_between(begin, quote);
     scan->has_escape = has_escape;
     scan->pos = quote + 1;
-    scan->state = token == JSON_KEY ? STATE_COLON : scan->after;
+    if (token == JSON_STRING) {
+        scan->state = scan->after;
+    } else if (lex_likely(scan->pos != scan->end && *scan->pos == ':')) {
+        scan->pos++; /* it nearly always stands right there, and is not looked for again */
+        scan->state = STATE_VALUE;
+    } else {
+        scan->state = STATE_COLON;
+    }
     return token;
 }
 
@@ -493,8 +500,7 @@ static inline enum json_token enter(struct json_scan *scan, const char *p, bool 
 {
     if (lex_unlikely(scan->depth == JSON_DEPTH_MAX))
         return scan_fail(scan, R2A_ERR_JSON_DEPTH, p);
-    scan_push(scan, scan->depth, is_object);
-    scan->depth++;
+    scan->outer[scan->depth++] = scan->after;
     scan->pos = p + 1;
     scan->after = is_object ? STATE_AFTER_MEMBER : STATE_AFTER_ITEM;
     scan->state = is_object ? STATE_FIRST_KEY : STATE_FIRST_ITEM;
@@ -503,10 +509,11 @@ static inline enum json_token enter(struct json_scan *scan, const char *p, bool 
 
 static inline enum json_token leave(struct json_scan *scan, const char *p, enum json_token token)
 {
-    scan->depth--;
+    const uint8_t after = scan->outer[--scan->depth];
+
     scan->pos = p + 1;
-    scan->after = scan_after(scan, scan->depth);
-    scan->state = scan->after;
+    scan->after = after;
+    scan->state = after;
     return token;
 }
 
@@ -662,8 +669,6 @@ static void open(struct json_scan *scan, struct slice bytes, bool is_pieces)
     scan->err = R2A_OK;
     scan->offset_base = 0;
     scan->offset = 0;
-    for (uint32_t i = 0; i < JSON_DEPTH_MAX / 64; i++)
-        scan->kinds[i] = 0;
     scan->memo = NULL;
     scan->recall = NULL;
     scan->recall_begin = NULL;

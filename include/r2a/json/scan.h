@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "r2a/core/err.h"
 #include "r2a/core/slice.h"
@@ -76,13 +77,13 @@ struct json_scan {
     uint8_t hold_used; /* of these, given out as a part by the last call */
     char hold[16];
     enum r2a_err err;
-    uint64_t offset_base;                /* bytes of earlier pieces */
-    uint64_t offset;                     /* of the error */
-    uint64_t kinds[JSON_DEPTH_MAX / 64]; /* bit set: that level is an object */
-    struct json_memo *memo;              /* being written by this pass */
-    const struct json_memo *recall;      /* written by an earlier pass */
-    const char *recall_begin;            /* of the next span of `recall`, or NULL */
+    uint64_t offset_base;           /* bytes of earlier pieces */
+    uint64_t offset;                /* of the error */
+    struct json_memo *memo;         /* being written by this pass */
+    const struct json_memo *recall; /* written by an earlier pass */
+    const char *recall_begin;       /* of the next span of `recall`, or NULL */
     uint32_t recall_next;
+    uint8_t outer[JSON_DEPTH_MAX]; /* `after` of each container around this one */
 };
 
 /* Begins over a whole text, which stays until the last token was used. */
@@ -115,8 +116,18 @@ bool json_take_bool(struct json_scan *scan, bool *value, bool *is_null);
 /* Any JSON number, as its source text in `*raw`. */
 bool json_take_number(struct json_scan *scan, struct slice *raw, bool *is_null);
 
-/* True when the current JSON_KEY, unescaped, equals `name` (which is plain ASCII). */
-bool json_key_is(const struct json_scan *scan, struct slice name);
+/* The rest of json_key_is for a key with escapes in it. */
+bool json_key_is_escaped(const struct json_scan *scan, struct slice name);
+
+/* True when the current JSON_KEY, unescaped, equals `name` (which is plain ASCII). Inline, so that
+ * a name known at compile time costs a comparison of lengths and one of words. */
+static inline bool json_key_is(const struct json_scan *scan, struct slice name)
+{
+    if (__builtin_expect(scan->has_escape, 0))
+        return json_key_is_escaped(scan, name);
+    return scan->text.len == name.len && memcmp(scan->text.ptr, name.ptr, name.len) == 0;
+}
+
 /* Index of the current key in a table of plain ASCII names, or -1. */
 int json_key_index(const struct json_scan *scan, const struct slice *names, uint32_t count);
 

@@ -16,24 +16,24 @@ bool scalar_skip_after(struct json_scan *scan, enum json_token token, struct sli
 bool scalar_take_string(struct json_scan *scan, struct text *value, bool *is_null);
 bool scalar_take_bool(struct json_scan *scan, bool *value, bool *is_null);
 bool scalar_take_number(struct json_scan *scan, struct slice *raw, bool *is_null);
-bool scalar_key_is(const struct json_scan *scan, struct slice name);
+bool scalar_key_is_escaped(const struct json_scan *scan, struct slice name);
 int scalar_key_index(const struct json_scan *scan, const struct slice *names, uint32_t count);
 
 #define R2A_JSON_SCALAR
-#define json_open        scalar_open
-#define json_open_memo   scalar_open_memo
-#define json_open_recall scalar_open_recall
-#define json_open_pieces scalar_open_pieces
-#define json_feed        scalar_feed
-#define json_next        scalar_next
-#define json_skip        scalar_skip
-#define json_skip_after  scalar_skip_after
-#define json_take_string scalar_take_string
-#define json_take_bool   scalar_take_bool
-#define json_take_number scalar_take_number
-#define json_key_is      scalar_key_is
-#define json_key_index   scalar_key_index
-#define scan_fail        scalar_fail
+#define json_open           scalar_open
+#define json_open_memo      scalar_open_memo
+#define json_open_recall    scalar_open_recall
+#define json_open_pieces    scalar_open_pieces
+#define json_feed           scalar_feed
+#define json_next           scalar_next
+#define json_skip           scalar_skip
+#define json_skip_after     scalar_skip_after
+#define json_take_string    scalar_take_string
+#define json_take_bool      scalar_take_bool
+#define json_take_number    scalar_take_number
+#define json_key_is_escaped scalar_key_is_escaped
+#define json_key_index      scalar_key_index
+#define scan_fail           scalar_fail
 #include "src/json/scan.c"
 #include "src/json/value.c"
 #undef scan_fail
@@ -48,7 +48,7 @@ int scalar_key_index(const struct json_scan *scan, const struct slice *names, ui
 #undef json_take_string
 #undef json_take_bool
 #undef json_take_number
-#undef json_key_is
+#undef json_key_is_escaped
 #undef json_key_index
 
 #endif

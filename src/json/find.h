@@ -1,0 +1,158 @@
+#ifndef R2A_JSON_FIND_H
+#define R2A_JSON_FIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) && !defined(R2A_JSON_SCALAR)
+#include <emmintrin.h>
+#define FIND_SSE2 1
+#else
+#define FIND_SSE2 0
+#endif
+
+/* The searches that run over every byte. Each has a scalar form and, where SSE2 exists, one that
+ * looks at 16 or 64 bytes at once. None reads at or beyond `end`. R2A_JSON_SCALAR selects the
+ * scalar forms alone, for other machines and for tests that compare both.
+ *
+ * They return the first byte of their kind, or `end`. */
+enum find {
+    FIND_STOP,      /* ends the plain run of a JSON string: quote, backslash, control, high bit */
+    FIND_ESCAPE,    /* must be escaped in a JSON string: quote, backslash, control */
+    FIND_BACKSLASH, /* begins an escape */
+    FIND_QUOTE,     /* quote or backslash */
+};
+
+static inline bool find_is(char c, enum find what)
+{
+    switch (what) {
+    case FIND_STOP:
+        return c == '"' || c == '\\' || (uint8_t)c < 0x20 || (uint8_t)c >= 0x80;
+    case FIND_ESCAPE:
+        return c == '"' || c == '\\' || (uint8_t)c < 0x20;
+    case FIND_BACKSLASH:
+        return c == '\\';
+    case FIND_QUOTE:
+        break;
+    }
+    return c == '"' || c == '\\';
+}
+
+static inline const char *find_scalar(const char *p, const char *end, const enum find what)
+{
+    while (p != end && !find_is(*p, what))
+        p++;
+    return p;
+}
+
+#if FIND_SSE2
+static inline __m128i find_load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline uint32_t find_bits(__m128i matches)
+{
+    return (uint32_t)_mm_movemask_epi8(matches);
+}
+
+/* The high bit in each byte of the kind.
+ *
+ * c ^ 2 maps the quote (0x22) to 0x20 and keeps every byte below 0x20 below it, so subtracting 0x21
+ * makes quote and controls negative, as the bytes with the high bit are by themselves (or not any
+ * more: they are added or masked out). */
+static inline __m128i find_match(__m128i v, const enum find what)
+{
+    const __m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    const __m128i low = _mm_sub_epi8(_mm_xor_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8(0x21));
+
+    switch (what) {
+    case FIND_STOP:
+        return _mm_or_si128(_mm_or_si128(low, v), backslash);
+    case FIND_ESCAPE:
+        return _mm_or_si128(_mm_andnot_si128(v, low), backslash);
+    case FIND_BACKSLASH:
+        return backslash;
+    case FIND_QUOTE:
+        break;
+    }
+    return _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), backslash);
+}
+
+/* The same in fewer than 16 bytes, which two loads cover that may overlap: a match in the first
+ * half counts from the front, one in the second from the back. */
+static inline const char *find_short(const char *p, const char *end, const enum find what)
+{
+    const size_t len = (size_t)(end - p);
+    uint32_t at;
+
+    if (len >= 8) {
+        uint64_t front, back;
+        uint32_t bits;
+
+        memcpy(&front, p, 8);
+        memcpy(&back, end - 8, 8);
+        bits = find_bits(find_match(_mm_set_epi64x((long long)back, (long long)front), what));
+        if (bits == 0)
+            return end;
+        at = (uint32_t)__builtin_ctz(bits);
+        return at < 8 ? p + at : end - 16 + at;
+    }
+    if (len >= 4) {
+        uint32_t front, back, bits;
+
+        memcpy(&front, p, 4);
+        memcpy(&back, end - 4, 4);
+        bits = find_bits(find_match(_mm_set_epi32(0, 0, (int)back, (int)front), what)) & 0xff;
+        if (bits == 0)
+            return end;
+        at = (uint32_t)__builtin_ctz(bits);
+        return at < 4 ? p + at : end - 8 + at;
+    }
+    return find_scalar(p, end, what);
+}
+
+/* For what is known to be shorter than 64 bytes. */
+static inline const char *find_near(const char *p, const char *end, const enum find what)
+{
+    for (; end - p >= 16; p += 16) {
+        const uint32_t bits = find_bits(find_match(find_load(p), what));
+
+        if (bits != 0)
+            return p + (uint32_t)__builtin_ctz(bits);
+    }
+    return find_short(p, end, what);
+}
+
+static inline const char *find_sse2(const char *p, const char *end, const enum find what)
+{
+    if (end - p >= 64) {
+        for (int i = 0; i < 2; i++, p += 16) {
+            const uint32_t bits = find_bits(find_match(find_load(p), what));
+            if (bits != 0)
+                return p + (uint32_t)__builtin_ctz(bits);
+        }
+        for (; end - p >= 64; p += 64) {
+            const __m128i a = find_match(find_load(p), what);
+            const __m128i b = find_match(find_load(p + 16), what);
+            const __m128i c = find_match(find_load(p + 32), what);
+            const __m128i d = find_match(find_load(p + 48), what);
+
+            if (find_bits(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) != 0)
+                return p + __builtin_ctzll((uint64_t)find_bits(a) | (uint64_t)find_bits(b) << 16 |
+                                           (uint64_t)find_bits(c) << 32 |
+                                           (uint64_t)find_bits(d) << 48);
+        }
+    }
+    return find_near(p, end, what);
+}
+
+#define find_first find_sse2
+#else
+#define find_first find_scalar
+#define find_near  find_scalar
+#endif
+
+#endif
