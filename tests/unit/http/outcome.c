@@ -8,6 +8,7 @@
 
 #include "r2a/core/err.h"
 #include "r2a/core/mem.h"
+#include "r2a/http/body.h"
 #include "r2a/limits.h"
 #include "support/guard.h"
 #include "support/random.h"
@@ -240,5 +241,54 @@ struct outcome outcome_of_stream(const struct framing *framing, struct slice tex
     free(stream);
     free(state);
     mem_close(mem);
+    return outcome;
+}
+
+struct outcome outcome_of_body(enum http_body_kind kind, uint64_t length, struct slice text,
+                               uint64_t cut)
+{
+    struct http_body body;
+    struct outcome outcome = {0};
+    uint64_t bytes = 0;
+    size_t at = 0;
+
+    outcome_add(&outcome, "%s", "");
+    http_body_init(&body, kind, length);
+    while (at < text.len && !body.is_complete) {
+        size_t size = cut_next(&cut, text.len - at);
+        const char *copy = guard_copy(text.ptr + at, size);
+        struct slice in = slice_of(copy, size);
+
+        while (in.len > 0 && !body.is_complete) {
+            struct slice data;
+            int32_t n = http_body_feed(&body, in, &data);
+
+            if (n < 0) {
+                cr_assert_eq(http_body_feed(&body, in, &data), n, "errors are sticky");
+                outcome_free(&outcome);
+                outcome_add(&outcome, "%s", r2a_err_name(n));
+                guard_free(copy, size);
+                return outcome;
+            }
+            cr_assert(n > 0 && (size_t)n <= in.len);
+            outcome_add_bytes(&outcome, data);
+            bytes += data.len;
+            in = slice_skip(in, (size_t)n);
+        }
+        at += size - in.len;
+        guard_free(copy, size);
+    }
+    cr_assert_eq(body.bytes, bytes);
+    if (body.is_complete) {
+        struct slice data;
+
+        cr_assert_eq(http_body_feed(&body, slice_skip(text, at), &data), 0);
+        cr_assert_eq(http_body_finish(&body), R2A_OK);
+        outcome_add(&outcome, "|");
+        outcome_add_bytes(&outcome, slice_skip(text, at));
+    } else {
+        outcome_add(&outcome, "...");
+        outcome_add(&outcome, "%s", http_body_finish(&body) == R2A_OK ? "end" : "cut");
+    }
     return outcome;
 }

@@ -40,4 +40,9 @@ struct outcome outcome_of_response(struct slice text, enum http_method method, u
 struct outcome outcome_of_stream(const struct framing *framing, struct slice text,
                                  uint32_t frame_bytes_max, uint64_t cut);
 
+/* A body: "data|what follows it" when complete, "data...end" or "data...cut" when the input ended,
+ * or the error. */
+struct outcome outcome_of_body(enum http_body_kind kind, uint64_t length, struct slice text,
+                               uint64_t cut);
+
 #endif
