@@ -57,6 +57,8 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define RESOLVE_NEGATIVE_S_MAX 60u     /* "no such name" is believed this long at most */
 #define RESOLVE_STALE_S_MAX    86400u  /* how long a last good answer may stand in (RFC 8767) */
 #define RESOLVE_FILE_BYTES_MAX 262144u /* /etc/hosts, /etc/resolv.conf */
+#define RESOLVE_MS_MAX         30000u  /* one question, all servers and search domains together */
+#define RESOLVE_HALF_MS        300u    /* for the second family once the first has addresses */
 #define DNS_CNAMES_MAX         8u      /* aliases followed within one answer */
 #define DNS_MESSAGE_BYTES_MAX  65535u  /* over TCP; UDP answers fit 1232 (we ask for no more) */
 
@@ -81,8 +83,9 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define CONN_KEEP_BYTES        65536u  /* received ahead of the owner; more -> reading stops */
 #define CONN_HIGH_BYTES        262144u /* output waiting at which its producer is held back */
 #define CONN_LOW_BYTES         65536u  /* and at which it goes on */
-#define CONN_LINGER_MS         2000u   /* a closing connection without progress */
-#define CONN_LINGER_UNIT_MS    16u     /* its deadline's resolution */
+#define CONN_FLUSH_MS          30000u  /* a closing connection whose peer takes nothing more */
+#define CONN_LINGER_MS         2000u   /* how long we wait for the peer's end after ours */
+#define CONN_END_UNIT_MS       16u     /* resolution of these two */
 #define CONN_DIRECT_BYTES_MIN  65536u  /* conn_read_into: less is copied from provided buffers */
 #define ENGINE_SUBMISSIONS     1024u   /* with 4096 completions: 130 KiB locked a worker */
 #define ENGINE_SUBMISSIONS_MIN 256u    /* what a tight memlock limit may halve it down to */

@@ -38,7 +38,7 @@
 #endif
 
 #define SCRATCH_MAX         128u /* arguments the kernel copies at submission; more: submit first */
-#define WINDOW_CALM_TICKS   4096u /* ticks without starvation after which the window shrinks */
+#define WINDOW_CALM_TICKS   16384u /* ticks without starvation after which the window shrinks */
 #define START_RETRY_MS      1000u /* locked memory of a process that just died comes back late */
 #define START_RETRY_STEP_US 10000u
 #define BUFFER_GROUP        0

@@ -43,8 +43,8 @@ struct conn_calls {
      * NULL where conn_read_into is not used. */
     void (*on_filled)(struct conn *conn, size_t added, size_t left);
     /* The peer finished sending (for TLS: by close_notify); sending to it still works. Comes once,
-     * after all bytes were offered; while reading is paused it waits. NULL: the connection closes
-     * and on_closed says R2A_ERR_PEER_EOF. */
+     * after all bytes were offered; while reading is paused it waits; conn_read_resume has it told
+     * again. NULL: the connection closes and on_closed says R2A_ERR_PEER_EOF. */
     void (*on_eof)(struct conn *conn);
     /* What conn_want_writable asked for. May be NULL. */
     void (*on_writable)(struct conn *conn);
@@ -98,7 +98,7 @@ struct conn {
     uint32_t kept_end;
     uint32_t kept_size;
     uint32_t writable_at; /* on_writable at or below; CONN_NO_WATER: not asked */
-    uint32_t linger_at;   /* deadline in units of CONN_LINGER_UNIT_MS */
+    uint32_t end_at;      /* FLUSHING, LINGERING: deadline in units of CONN_END_UNIT_MS */
     int32_t handle;
     int32_t errnum;
     struct conn_peer peer; /* readable */
@@ -122,10 +122,13 @@ struct conns {
     struct loop *loop;
     struct slab slab;
     struct mem *mem;
-    struct list open;      /* all that are in neither of the next two */
-    struct list starved;   /* receives waiting for a provided buffer */
-    struct list lingering; /* FLUSHING and LINGERING, in the order of their deadlines */
-    struct timer linger_timer;
+    struct list open;     /* all that are in none of the next three */
+    struct list starved;  /* receives waiting for a provided buffer */
+    struct list flushing; /* in the order of their deadlines, as the next */
+    struct list lingering;
+    struct timer end_timer;
+    uint32_t flush_ms; /* CONN_FLUSH_MS and CONN_LINGER_MS; may be changed after conns_open */
+    uint32_t linger_ms;
     struct loop_hook starved_hook;
     uint32_t open_count; /* slots in use, also those still closing */
     uint64_t adopted;
@@ -192,7 +195,8 @@ void conn_read_into(struct conn *conn, char *to, size_t len);
 /* --- ends --- */
 
 /* Graceful: sends what is in the rope, then FIN, drops what still comes and closes when the peer
- * does or after CONN_LINGER_MS without progress. For TLS close_notify precedes FIN. */
+ * does or after a time (CONN_FLUSH_MS without progress, CONN_LINGER_MS). For TLS close_notify
+ * precedes FIN. */
 void conn_close(struct conn *conn);
 /* At once: output is dropped and the peer gets a reset where the system can (else FIN). */
 void conn_abort(struct conn *conn);

@@ -445,6 +445,7 @@ Test(conn, closing_with_a_peer_that_never_reads_ends_by_itself)
     static char big[1 << 22];
     int fd = open_tcp_pair(4096, 4096);
 
+    rig.conns.flush_ms = 500;
     rope_put(conn_out(owners[0].conn), slice_of(big, sizeof big));
     conn_close(owners[0].conn);
     rig_until(&rig, owners[0].released == 1);
@@ -508,6 +509,19 @@ Test(conn, half_close_leaves_our_side_open)
     cr_assert_eq(recv(fd, back, sizeof back, 0), 6);
     cr_assert_eq(recv(fd, back, sizeof back, 0), 0);
     close(fd);
+    rig_close(&rig);
+}
+
+Test(conn, end_of_the_peer_is_told_again_after_resume)
+{
+    int fd = open_pair();
+
+    close(fd);
+    rig_until(&rig, owners[0].eofs == 1);
+    rig_settle(&rig);
+    cr_assert_eq(owners[0].eofs, 1);
+    conn_read_resume(owners[0].conn); /* the owner was busy then and is not now */
+    rig_until(&rig, owners[0].eofs == 2);
     rig_close(&rig);
 }
 
