@@ -1,10 +1,16 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -425,6 +431,68 @@ Test(engine, restarts_at_once_within_the_usual_memory_limit)
         }
         cr_assert_eq(status_of(child), 0, "round %d", round);
     }
+}
+
+/* As a container's profile does: io_uring_setup answers with `errnum`. */
+static bool forbid_setup(int errnum)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number of the call */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)errnum),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = array_count(code), .filter = code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+Test(engine, names_the_seccomp_profile_when_that_is_the_cause)
+{
+    static const int answers[] = {EPERM, ENOSYS, EACCES};
+
+    for (size_t i = 0; i < array_count(answers); i++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            const struct engine_cfg cfg = {.sockets_max = 64};
+            struct engine *engine = NULL;
+            char text[512];
+            enum r2a_err err;
+
+            if (!forbid_setup(answers[i]))
+                _exit(77);
+            err = engine_ring.start(&engine, &cfg);
+            engine_refusal(text, sizeof text);
+            _exit(err == R2A_ERR_URING_REFUSED && strstr(text, "seccomp") ? 0 : 1);
+        }
+        int status = status_of(child);
+
+        if (status == 77)
+            cr_skip_test("seccomp filters are not to be had here");
+        cr_assert_eq(status, 0, "errno %d", answers[i]);
+    }
+}
+
+static void *tick_elsewhere(void *unused)
+{
+    (void)unused;
+    rig.loop.engine->table->tick(rig.loop.engine, 0);
+    return NULL;
+}
+
+Test(engine, a_foreign_thread_is_caught, .signal = SIGABRT)
+{
+    static struct note note;
+    pthread_t thread;
+    int event;
+
+    rig_open(&rig, NULL);
+    event = eventfd(0, EFD_CLOEXEC);
+    arm(&note, &(struct op){.kind = OP_WAIT, .handle = event});
+    pthread_create(&thread, NULL, tick_elsewhere, NULL);
+    pthread_join(thread, NULL);
 }
 
 Test(engine, tells_the_causes_of_a_refusal_apart)
