@@ -39,10 +39,29 @@
 
 #define SCRATCH_MAX         128u /* arguments the kernel copies at submission; more: submit first */
 #define WINDOW_CALM_TICKS   16384u /* ticks without starvation after which the window shrinks */
-#define START_RETRY_MS      1000u /* locked memory of a process that just died comes back late */
+#define START_RETRY_MS      1000u  /* locked memory of a process that just died comes back late */
 #define START_RETRY_STEP_US 10000u
 #define BUFFER_GROUP        0
 #define RESET_COMMAND       3u /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
+
+/* The order between a post's sender and its receiver is made by the kernel, where ThreadSanitizer
+ * cannot see it. */
+#if defined(__SANITIZE_THREAD__)
+#define HAS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAS_TSAN 1
+#endif
+#endif
+#ifdef HAS_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define post_sent(op)    __tsan_release(op)
+#define post_arrived(op) __tsan_acquire(op)
+#else
+#define post_sent(op)    ((void)(op))
+#define post_arrived(op) ((void)(op))
+#endif
 
 enum tag {
     TAG_OP,
@@ -322,6 +341,7 @@ static bool ring_post(struct engine *from, struct engine *to, struct op *op)
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     op->kind = OP_POST;
     op->state = OP_ARMED;
+    post_sent(op);
     return true;
 }
 
@@ -459,6 +479,7 @@ static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flag
     case TAG_IGNORED:
         return;
     case TAG_POSTED:
+        post_arrived(op);
         op->state = OP_IDLE;
         op->fn(op, (struct op_result){.res = res, .buffer = ENGINE_NO_BUFFER, .is_last = true});
         return;
