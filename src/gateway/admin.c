@@ -193,7 +193,9 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
         ex_refuse(ex, FAULT_NOT_FOUND, 0, S("this route is not available"));
         return true;
     case ROUTE_NONE:
-        ex_refuse(ex, FAULT_NOT_FOUND, 0, S("unknown path"));
+        /* OpenAI's `model_not_found` would be a lie here */
+        ex_refuse(ex, ex->client == &proto_openai_chat ? FAULT_INVALID : FAULT_NOT_FOUND, 404,
+                  S("unknown path; see GET / for what is served"));
         return true;
     case ROUTE_GENERATE:
     case ROUTE_COUNT:

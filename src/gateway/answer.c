@@ -23,7 +23,7 @@ static void write_cors(const struct exchange *ex, struct rope *out)
 /* What every answer carries (interface.md "Served routes"). */
 static void write_common(struct exchange *ex, struct rope *out)
 {
-    h1_write_raw(out, S("date: "));
+    rope_put(out, S("date: "));
     rope_put(out, worker_date(ex->worker));
     rope_put(out, S("\r\nx-request-id: "));
     rope_put(out, ex->id);
@@ -161,13 +161,30 @@ void ex_answer_text(struct exchange *ex, uint16_t status, struct slice content_t
 
 static void log_fault(const struct exchange *ex, const struct fault *fault)
 {
-    if (!fault->is_upstream && fault->err == R2A_OK)
+    if (!fault->is_upstream)
         return; /* the access log says enough about a client's mistake */
     log_event(LOG_WARN, "gateway", "upstream_failed", log_kv_str("id", ex->id),
               log_kv_str("provider", ex->provider ? ex->provider->name : (struct slice){0}),
               log_kv_z("kind", fault_rows[fault->kind].name),
               log_kv_z("phase", fault_phase_name(fault->phase)), log_kv_err(fault->err),
               log_kv_u64("status", fault->upstream_status));
+}
+
+/* Bad JSON says where: "invalid JSON at byte 17". */
+static struct text name_offset(struct exchange *ex, const struct fault *fault)
+{
+    size_t size = fault->message.len + 40;
+    char *text;
+    struct str_buf buf;
+
+    if (fault->offset < 0 || fault->message.form != TEXT_PLAIN ||
+        (text = arena_take(&ex->arena, size)) == NULL)
+        return fault->message;
+    buf = (struct str_buf){.ptr = text, .size = size};
+    str_buf_put(&buf, text_bytes(fault->message));
+    str_buf_put(&buf, S(" at byte "));
+    str_buf_put_u64(&buf, (uint64_t)fault->offset);
+    return text_plain(str_buf_slice(&buf));
 }
 
 /* Transport failures say where they happened: "upstream NAME: connect: connection refused". */
@@ -221,6 +238,7 @@ void ex_answer_fault(struct exchange *ex, const struct fault *source)
     }
     fault.request_id = ex->id;
     fault.message = name_phase(ex, &fault);
+    fault.message = name_offset(ex, &fault);
     status = (ex->client ? ex->client : &proto_openai_chat)->error_body(&fault, &body);
     answer(ex, fault.status ? fault.status : status, S("application/json"), &body, &fault,
            (struct slice){0});

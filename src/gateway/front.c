@@ -30,7 +30,7 @@ static void refuse_raw(struct front *front, uint16_t status, enum fault_kind kin
     h1_write_status(out, status);
     h1_write_raw(out, S("content-type: application/json\r\nconnection: close\r\n"));
     h1_write_id_u64(out, HEADER_CONTENT_LENGTH, body.bytes);
-    h1_write_raw(out, S("date: "));
+    rope_put(out, S("date: "));
     rope_put(out, worker_date(worker));
     rope_put(out, S("\r\n"));
     h1_write_end(out);

@@ -38,6 +38,17 @@ void gateway_write_metrics(struct gateway *gateway, struct rope *out)
     metrics_write(pages, gateway->workers_count, &process, out);
 }
 
+/* Zeroed, and aligned for the operations inside. Start-up only. */
+static void *take_aligned(size_t count, size_t size)
+{
+    size_t bytes = (count * size + 63) / 64 * 64;
+    void *memory = aligned_alloc(64, bytes);
+
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
 /* --- what the system allows --- */
 
 static uint32_t cpus_allowed(void)
@@ -470,12 +481,10 @@ static bool prepare_workers(struct gateway *gateway)
     gateway->workers_count = config->workers ? config->workers : cpus_allowed();
     if (gateway->workers_count > WORKERS_MAX)
         gateway->workers_count = WORKERS_MAX;
-    gateway->workers = calloc(gateway->workers_count, sizeof(struct worker));
-    gateway->pages =
-        aligned_alloc(64, gateway->workers_count * ((sizeof(struct metrics_page) + 63) / 64 * 64));
+    gateway->workers = take_aligned(gateway->workers_count, sizeof(struct worker));
+    gateway->pages = take_aligned(gateway->workers_count, sizeof(struct metrics_page));
     if (gateway->workers == NULL || gateway->pages == NULL)
         return false;
-    memset(gateway->pages, 0, gateway->workers_count * sizeof(struct metrics_page));
     for (uint32_t i = 0; i < gateway->workers_count; i++) {
         struct worker *worker = &gateway->workers[i];
 
@@ -523,7 +532,7 @@ static void on_stop_tls(struct op *op, struct op_result result)
 
 int gateway_run(struct config *config, const struct config_flags *flags)
 {
-    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    struct gateway *gateway = take_aligned(1, sizeof(*gateway));
     uint32_t started = 0;
     int code;
 

@@ -148,6 +148,8 @@ static void on_upstream_timer(struct timer *timer, uint64_t now_ms)
 
 static void set_address(struct net_addr *addr, const struct pool_host *host, uint32_t index)
 {
+    struct sockaddr_storage storage;
+
     memset(addr, 0, sizeof(*addr));
     if (host->is_unix) {
         size_t len = host->name_len < sizeof(addr->u.un.sun_path) - 1
@@ -159,8 +161,9 @@ static void set_address(struct net_addr *addr, const struct pool_host *host, uin
         addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
         return;
     }
-    addr->len = ip_addr_to_sockaddr(&host->addrs.addrs[index], host->port,
-                                    (struct sockaddr_storage *)(void *)&addr->u);
+    addr->len = ip_addr_to_sockaddr(&host->addrs.addrs[index], host->port, &storage);
+    check(addr->len <= sizeof(addr->u));
+    memcpy(&addr->u, &storage, addr->len);
 }
 
 /* Begins to connect to address `index`. False: not even begun, *err says why. */
