@@ -98,4 +98,8 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define LISTENER_BIND_RETRY_MS 1000u   /* a dying process holds its port for some 10 ms */
 #define LISTENER_RETRY_MS      100u    /* accept failed for want of descriptors or memory */
 
+/* --- gateway: what a configuration may say --- */
+#define BODY_BYTES_LIMIT_MAX   1073741824u /* limits.body_bytes, output_bytes: one block of 1 GiB */
+#define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
+
 #endif

@@ -100,6 +100,10 @@ uint32_t resolver_servers(const struct resolver *resolver, const struct resolver
 void resolver_set_servers(struct resolver *resolver, const struct resolver_server *servers,
                           uint32_t count);
 
+/* Whether this machine reaches the IPv6 internet: its family comes first then (RFC 8305), else
+ * second. True at first. */
+void resolver_set_v6(struct resolver *resolver, bool has_v6);
+
 /* Asks. `done` may be called before this returns (cache, hosts, literal, invalid name). */
 void resolver_ask(struct resolver *resolver, struct resolve_query *query, struct slice name,
                   uint64_t now_ms);

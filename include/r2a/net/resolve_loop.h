@@ -40,8 +40,8 @@ struct resolve_ask {
     struct resolve_query query;
     struct resolve_result result;
     uint8_t name_len;
-    bool is_out; /* between resolve_ask and done */
-    char name[RESOLVE_NAME_BYTES_MAX + 1];
+    bool is_out;                           /* between resolve_ask and done */
+    char name[RESOLVE_NAME_BYTES_MAX + 1]; /* with a trailing dot, perhaps */
 };
 
 /* On the asker's loop (loop_current). `done` is called on that loop, never before this returns.
