@@ -271,7 +271,7 @@ static void on_data(struct call *call, struct slice data)
                                       : (struct slice){0});
         return;
     }
-    while (data.len > 0) {
+    for (;;) { /* also with nothing left: that is when a gathered frame's memory goes back */
         int32_t n = call->framing->feed(call->framing_state, data, &frame);
 
         if (n == 0)
