@@ -24,13 +24,14 @@ void anthropic_write_tool_schema(struct rope *out, struct text schema, struct ar
 bool anthropic_write_format_schema(struct rope *out, struct text schema, struct arena *arena);
 
 /* anthropic_decode.c: the upstream's answer into events. */
-extern const size_t anthropic_decoder_size;
+/* Room for the private states; checked where they are defined. */
+#define ANTHROPIC_DECODER_SIZE 512u
 void anthropic_decoder_init(void *decoder, const struct target *target, const struct brief *brief);
 enum r2a_err anthropic_decode(void *decoder, const struct frame *frame, struct ir_sink *sink);
 enum r2a_err anthropic_finish(void *decoder, struct ir_sink *sink);
 
 /* anthropic_encode.c: events for the client. */
-extern const size_t anthropic_encoder_size;
+#define ANTHROPIC_ENCODER_SIZE 768u
 void anthropic_encoder_init(void *encoder, const struct brief *brief);
 enum r2a_err anthropic_encode(void *encoder, const struct ir_event *event, struct rope *out);
 void anthropic_encoder_drop(void *encoder);

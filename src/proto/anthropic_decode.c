@@ -28,7 +28,7 @@ struct decoder {
     uint64_t input_tokens, cache_read, cache_write, cache_write_1h, output_tokens, thinking_tokens;
 };
 
-const size_t anthropic_decoder_size = sizeof(struct decoder);
+_Static_assert(sizeof(struct decoder) <= ANTHROPIC_DECODER_SIZE, "the row says how much to take");
 
 void anthropic_decoder_init(void *decoder, const struct target *target, const struct brief *brief)
 {

@@ -53,7 +53,7 @@ struct encoder {
     struct rope content, args, cites, signature;
 };
 
-const size_t anthropic_encoder_size = sizeof(struct encoder);
+_Static_assert(sizeof(struct encoder) <= ANTHROPIC_ENCODER_SIZE, "the row says how much to take");
 
 void anthropic_encoder_init(void *encoder, const struct brief *brief)
 {

@@ -287,6 +287,33 @@ void params_lose(const struct params *params, uint8_t param, struct loss *loss)
         loss_note(loss, param_member(params->dialect, param));
 }
 
+enum r2a_err params_refuse_foreign(const struct params *params, bool has_choices,
+                                   struct fault *fault)
+{
+    static const struct slice states[] = {
+        S_INIT("previous_response_id"), S_INIT("conversation"), S_INIT("prompt"),
+        S_INIT("item_reference"),       S_INIT("background"),   S_INIT("cachedContent")};
+
+    for (uint32_t i = 0; i < params->opaques_count; i++) {
+        const struct param_name *opaque = &params->opaques[i];
+
+        if (text_is(opaque->space, S("false")) || text_is(opaque->space, S("null")))
+            continue;
+        for (uint32_t k = 0; k < array_count(states); k++)
+            if (text_is(opaque->name, states[k]))
+                return fault_param(fault, states[k],
+                                   S("this parameter is not supported by this upstream"));
+    }
+    if (!has_choices && params_number(params, IR_PARAM_N, 1) > 1)
+        return fault_param(fault, param_member(params->dialect, IR_PARAM_N),
+                           S("n>1 not supported by this upstream"));
+    for (uint32_t i = 0; i < params->modalities_count; i++)
+        if (text_is_nocase(params->modalities[i], S("audio")))
+            return fault_param(fault, param_member(params->dialect, IR_PARAM_MODALITIES),
+                               S("audio output is not supported by this upstream"));
+    return R2A_OK;
+}
+
 static void lose_text(struct text name, struct arena *arena, struct loss *loss)
 {
     struct slice plain;

@@ -115,6 +115,12 @@ static inline int64_t params_number(const struct params *params, uint8_t param, 
     return params_has(params, param) ? params->at[param].number : otherwise;
 }
 
+/* Members that mean a state kept elsewhere (previous_response_id, conversation, prompt,
+ * item_reference, background, cachedContent), n > 1, sound as output: what no other protocol can
+ * honour is a 400 that names the parameter. `has_choices`: the target takes n. */
+enum r2a_err params_refuse_foreign(const struct params *params, bool has_choices,
+                                   struct fault *fault);
+
 /* The member by which a dialect's client knows a register ("seed", "generationConfig.seed" is
  * "seed" too: the last name). Static. */
 struct slice param_member(struct text dialect, uint8_t param);
