@@ -168,4 +168,7 @@ struct cfg_node *cfg_from_aiclient(struct cfg_reader *reader, struct cfg_node *r
 bool cfg_apply_setting(struct cfg_reader *reader, struct cfg_node *root, struct slice name,
                        struct cfg_node *value);
 
+/* Drops what the settings left without an object: a mode of nothing. */
+void cfg_finish_settings(struct cfg_node *root);
+
 #endif

@@ -226,23 +226,14 @@ static bool is_local(const struct endpoint *endpoint)
 
 static bool is_framing(struct slice name)
 {
-    switch (http_header_id(name)) {
-    case HEADER_HOST:
-    case HEADER_CONTENT_LENGTH:
-    case HEADER_CONTENT_TYPE:
-    case HEADER_CONTENT_ENCODING:
-    case HEADER_ACCEPT_ENCODING:
-    case HEADER_TRANSFER_ENCODING:
-    case HEADER_CONNECTION:
-    case HEADER_KEEP_ALIVE:
-    case HEADER_EXPECT:
-    case HEADER_UPGRADE:
-    case HEADER_TE:
-    case HEADER_TRAILER:
-        return true;
-    default:
-        return false;
-    }
+    static const uint8_t ids[] = {
+        HEADER_HOST,    HEADER_CONTENT_LENGTH,    HEADER_CONTENT_TYPE, HEADER_CONTENT_ENCODING,
+        HEADER_EXPECT,  HEADER_TRANSFER_ENCODING, HEADER_CONNECTION,   HEADER_ACCEPT_ENCODING,
+        HEADER_UPGRADE, HEADER_KEEP_ALIVE,        HEADER_TE,           HEADER_TRAILER,
+    };
+
+    _Static_assert(HEADER_ID_COUNT <= 256, "header numbers fit a byte");
+    return memchr(ids, (int)http_header_id(name), sizeof(ids)) != NULL;
 }
 
 /* A header whose value is a credential by its name. */

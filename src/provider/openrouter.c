@@ -19,6 +19,7 @@ static void headers(const struct provider_instance *instance,
 const struct provider provider_openrouter = {
     .name = S_INIT("openrouter"),
     .default_base_url = S_INIT("https://openrouter.ai/api/v1"),
+    .has_attribution = true,
     .needs_key = true,
     .speaks = openai_speaks,
     .path = openai_path,

@@ -94,12 +94,24 @@ struct config {
     void *arena; /* private */
 };
 
+struct config_report;
+
 /* What the command line says; strings borrow from argv. Repeated flags: the last wins. */
 struct config_flags {
     const char *file;   /* -c */
     const char **pairs; /* flag, value, flag, value … without the dashes */
     uint32_t pairs_count;
 };
+
+/* Takes the arguments behind the command's name: -c FILE, --flag value, --flag=value. `pairs` has
+ * room for 2 * count pointers. Unknown flags and missing values are reported; what they mean is
+ * config_load's business. False after an error. */
+bool config_flags_read(int count, char **arguments, const char **pairs, struct config_flags *flags,
+                       struct config_report *report);
+/* Calls put for every flag with the words that explain it, for --help. */
+void config_flags_list(void (*put)(void *context, const char *flag, const char *value,
+                                   const char *help),
+                       void *context);
 
 /* Where messages go: one line each, "FILE:LINE:COL: what is wrong, and the fix". */
 struct config_report {
