@@ -1,10 +1,7 @@
-/* The tables of the JSON room, hex digits and the two directions of escaping; and the decoder. */
+/* The tables of the JSON room, and the decoder of what stands inside a JSON string. */
 #include "lex.h"
 
 #include "find.h"
-
-const char lex_hex_digit[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
-                                '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
 
 #define N -1
 const int8_t lex_hex[256] = {
@@ -24,15 +21,6 @@ const int8_t lex_hex[256] = {
 const char lex_unescape[256] = {
     ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
     ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
-};
-
-const uint8_t lex_escape[256] = {
-    /* clang-format off */
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-    /* clang-format on */
-    ['"'] = '"',
-    ['\\'] = '\\',
 };
 
 size_t lex_decode_into(const char **p, const char *end, char *out, size_t room, bool keeps_lone)

@@ -12,10 +12,8 @@
 #define lex_likely(condition)   __builtin_expect(!!(condition), 1)
 #define lex_unlikely(condition) __builtin_expect(!!(condition), 0)
 
-extern const int8_t lex_hex[256];     /* value of a hex digit, -1 for anything else */
-extern const char lex_unescape[256];  /* what `\c` stands for; 0: no such escape (or 'u') */
-extern const uint8_t lex_escape[256]; /* `c` of the short escape \c, 'u': \u00xx, 0: none */
-extern const char lex_hex_digit[16];
+extern const int8_t lex_hex[256];    /* value of a hex digit, -1 for anything else */
+extern const char lex_unescape[256]; /* what `\c` stands for; 0: no such escape (or 'u') */
 
 /* The end of `len` bytes at `p`, which may be NULL when there are none. */
 static inline const char *lex_end(const char *p, size_t len)

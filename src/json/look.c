@@ -7,6 +7,8 @@
 #include "find.h"
 #include "lex.h"
 
+#define DECODE_BYTES 1024u /* decoded at once on the stack */
+
 struct reader {
     const char *p;
     const char *end;
@@ -111,8 +113,13 @@ bool text_is(struct text text, struct slice plain)
 {
     bool is_all;
 
-    /* Decoding never lengthens, so most differences show without it. */
+    /* Decoding never lengthens, and only a backslash tells it from the plain text: most differences
+     * show without reading further. */
     if (text.len < plain.len || (text.form != TEXT_ESCAPED && text.len != plain.len))
+        return false;
+    if (plain.len == 0)
+        return text.len == 0;
+    if (text.ptr[0] != plain.ptr[0] && (text.form != TEXT_ESCAPED || text.ptr[0] != '\\'))
         return false;
     return begins(text, plain, false, &is_all) && is_all;
 }
@@ -247,17 +254,19 @@ struct text text_trim(struct text text)
 
 int64_t text_decode(struct text text, char *buf, size_t size)
 {
-    struct reader reader = reader_of(text);
-    struct slice run;
-    size_t len = 0;
+    const char *p = text.ptr;
+    const char *const end = lex_end(text.ptr, text.len);
+    size_t len;
 
-    while (reader_next(&reader, &run)) {
-        if (run.len > size - len)
-            return -1;
-        memcpy(buf + len, run.ptr, run.len);
-        len += run.len;
+    if (text.form == TEXT_ESCAPED) {
+        len = lex_decode_into(&p, end, buf, size, false);
+        return p == end ? (int64_t)len : -1;
     }
-    return (int64_t)len;
+    if (text.len > size)
+        return -1;
+    if (text.len > 0)
+        memcpy(buf, text.ptr, text.len);
+    return text.len;
 }
 
 bool text_to_plain(struct text text, struct arena *arena, struct slice *plain)
@@ -326,43 +335,33 @@ static enum text_json_kind whole_kind(struct slice bytes)
     return kind_of(token);
 }
 
-/* The same over decoded text, a buffer at a time. */
+/* The same over decoded text, a buffer at a time; most fit one. */
 static enum text_json_kind decoded_kind(struct text text)
 {
-    struct reader reader = reader_of(text);
+    const char *p = text.ptr;
+    const char *const end = text.ptr + text.len;
     struct json_scan scan;
-    struct slice run = {0};
-    char buf[256];
+    char buf[DECODE_BYTES];
     enum json_token first = JSON_MORE;
-    bool is_last = false;
+    size_t len = lex_decode_into(&p, end, buf, sizeof buf, false);
 
+    if (p == end)
+        return whole_kind(slice_of(buf, len));
     json_open_pieces(&scan);
-    while (!is_last) {
+    for (;;) {
         enum json_token token;
-        size_t len = 0;
 
-        while (len < sizeof buf) {
-            size_t part;
-
-            if (run.len == 0 && !reader_next(&reader, &run)) {
-                is_last = true;
-                break;
-            }
-            part = run.len < sizeof buf - len ? run.len : sizeof buf - len;
-            memcpy(buf + len, run.ptr, part);
-            run = slice_skip(run, part);
-            len += part;
-        }
-        json_feed(&scan, slice_of(buf, len), is_last);
-        do {
-            token = json_next(&scan);
+        json_feed(&scan, slice_of(buf, len), p == end);
+        while ((token = json_next(&scan)) != JSON_MORE) {
             if (token == JSON_ERROR)
                 return TEXT_NOT_JSON;
+            if (token == JSON_END)
+                return kind_of(first);
             if (first == JSON_MORE)
                 first = token;
-        } while (token != JSON_MORE && token != JSON_END);
+        }
+        len = lex_decode_into(&p, end, buf, sizeof buf, false);
     }
-    return kind_of(first);
 }
 
 enum text_json_kind text_json_kind(struct text text)

@@ -25,7 +25,6 @@
 #include "r2a/core/check.h"
 #include "r2a/http/sse.h"
 #include "r2a/proto/list.h"
-#include "support/random.h"
 
 #define CASE_BYTES_MAX (1u << 20)
 
@@ -176,10 +175,17 @@ static void settings(struct golden *g, struct slice line)
 
 enum cut { CUT_NONE, CUT_BYTES, CUT_RANDOM, CUTS };
 
+/* 1 … 40, the same in every run. */
+static size_t next_len(uint64_t *random)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return 1 + (size_t)(*random >> 40) % 40;
+}
+
 /* A stream in pieces through the SSE framing. */
 static struct slice decode_cut(struct golden *g, enum cut cut, struct slice bytes)
 {
-    struct random random = {.state = 7};
+    uint64_t random = 7;
     struct kit_answer answer;
     struct frame frame = {0};
     struct sse sse;
@@ -188,9 +194,7 @@ static struct slice decode_cut(struct golden *g, enum cut cut, struct slice byte
     kit_answer_open(&g->kit, g->first, &answer);
     sse_init(&sse, g->kit.mem, 1u << 20);
     while (bytes.len > 0) {
-        size_t len = cut == CUT_NONE    ? bytes.len
-                     : cut == CUT_BYTES ? 1
-                                        : random_between(&random, 1, 40);
+        size_t len = cut == CUT_NONE ? bytes.len : cut == CUT_BYTES ? 1 : next_len(&random);
         struct slice piece = slice_head(bytes, len);
 
         bytes = slice_skip(bytes, piece.len);

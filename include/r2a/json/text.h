@@ -13,7 +13,7 @@
  * (\ud83d) is kept as it is between JSON strings and becomes U+FFFD when decoded to plain.
  *
  * Writers report through the rope's sticky error. They work in pieces of at most 1 KiB and may ask
- * the rope for some 40 bytes more than they write, so a rope with `bytes_max` says LIMIT that much
+ * the rope for some 240 bytes more than they write, so a rope with `bytes_max` says LIMIT that much
  * early at worst. */
 
 /* --- write into a rope, in the form the target needs --- */

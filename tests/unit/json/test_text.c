@@ -261,6 +261,23 @@ Test(json_text, round_trips_random_text_of_any_length)
     }
 }
 
+/* The longest that escaping can make a text, against the room that is reserved for it. */
+Test(json_text, escapes_nothing_but_controls)
+{
+    static char plain[2500], once[6 * sizeof plain], twice[7 * sizeof plain];
+
+    memset(plain, 1, sizeof plain);
+    for (size_t i = 0; i < sizeof plain; i++) {
+        memcpy(once + 6 * i, "\\u0001", 6);
+        memcpy(twice + 7 * i, "\\\\u0001", 7);
+    }
+    for (size_t len = 0; len < sizeof plain; len += len < 300 ? 1 : 97) {
+        expect(text_write_escaped, text_plain(slice_of(plain, len)), slice_of(once, 6 * len));
+        expect(text_write_escaped_twice, text_plain(slice_of(plain, len)),
+               slice_of(twice, 7 * len));
+    }
+}
+
 Test(json_text, borrows_long_escaped_text_only)
 {
     static char text[5000];
