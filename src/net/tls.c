@@ -123,10 +123,16 @@ static enum r2a_err take_end(struct tls *tls)
 {
     int code = br_ssl_engine_last_error(engine_of(tls));
 
-    if (code != BR_ERR_OK)
-        return fail(tls, tls_err_from_engine(code, true), code);
-    end(tls, TLS_CLOSED);
-    return R2A_OK;
+    if (code == BR_ERR_OK) {
+        end(tls, TLS_CLOSED);
+        return R2A_OK;
+    }
+
+    enum r2a_err err = tls_err_from_engine(code, true);
+
+    if (err == R2A_ERR_TLS_CLIENT_CERT) /* a guess that holds within the handshake only */
+        err = R2A_ERR_TLS_PROTOCOL;
+    return fail(tls, err, code);
 }
 
 /* --- open and free --- */

@@ -109,7 +109,7 @@ cert bound-int p256 ec "${ca}nameConstraints=critical,permitted;DNS:example\n"
 cert bound-leaf p256 bound-int "$leaf"
 chain constraints bound-leaf bound-int && cp bound-leaf.key constraints.key
 cert big-leaf p256 big "$leaf"
-chain big-key big-leaf && cp big-leaf.key big-key.key
+cat big-leaf.crt big.pem >big-key.pem && cp big-leaf.key big-key.key
 cert pss-leaf p256 rsa "$leaf" -sha256 -sigopt rsa_padding_mode:pss
 chain pss-signature pss-leaf && cp pss-leaf.key pss-signature.key
 cert sha1-leaf p256 ec-int "$leaf" -sha1
@@ -123,4 +123,8 @@ cat fake-leaf.crt ec-leaf.crt ec-int.crt >leaf-as-ca.pem && cp fake-leaf.key lea
 { cat ec-leaf.crt; for _ in $(seq 40); do cat rsa-int.crt; done; } >too-long.pem && cp ec-leaf.key too-long.key
 
 cat ec.pem rsa.pem p384.pem big.pem >trust.pem
+for name in *.pem; do # the same without the leaf, for servers that want it apart: NAME.rest, absent when nothing is left
+    awk '/BEGIN CERT/ { n++ } n > 1' "$name" >"${name%.pem}.rest"
+    [ -s "${name%.pem}.rest" ] || rm "${name%.pem}.rest"
+done
 rm -rf ./*.csr ./*.ext ca-*

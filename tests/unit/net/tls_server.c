@@ -391,19 +391,28 @@ bool openssl_start(struct openssl_server *server, const char *name, const char *
     char accept[32];
     char cert[128];
     char key[128];
-    const char *argv[40] = {"openssl", "s_server", "-quiet", "-accept", accept,
-                            "-cert",   NULL,       "-key",   NULL,      "-cert_chain"};
-    size_t argc = 10;
+    char rest[128];
+    const char *argv[40] = {"openssl", "s_server", "-accept", accept, "-cert"};
+    size_t argc = 5;
+    int ends[2];
 
     server->port = free_port();
     snprintf(accept, sizeof(accept), "127.0.0.1:%u", server->port);
     snprintf(cert, sizeof(cert), "%s.pem", name);
     snprintf(key, sizeof(key), "%s.key", name);
-    argv[6] = cert_path(cert);
-    argv[8] = cert_path(key);
-    argv[argc++] = argv[6];
+    snprintf(rest, sizeof(rest), "%s.rest", name);
+    argv[argc++] = cert_path(cert);
+    argv[argc++] = "-key";
+    argv[argc++] = cert_path(key);
+    if (access(cert_path(rest), R_OK) == 0) {
+        argv[argc++] = "-cert_chain";
+        argv[argc++] = cert_path(rest);
+    }
     for (size_t i = 0; options != NULL && options[i] != NULL && argc < 39; i++)
         argv[argc++] = options[i];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    server->input = ends[1];
     server->pid = fork();
     if (server->pid == 0) {
         int null = open("/dev/null", O_RDWR);
@@ -414,14 +423,12 @@ bool openssl_start(struct openssl_server *server, const char *name, const char *
         dup2(null, 2);
         for (size_t i = 0; i < 40; i++)
             memcpy(&args[i], &argv[i], sizeof(args[i]));
-        /* Its input stays open: at the end of it s_server would leave. */
-        int ends[2];
-
-        if (pipe(ends) == 0)
-            dup2(ends[0], 0);
+        dup2(ends[0], 0); /* it stays open: at the end of it s_server would leave */
         execvp(args[0], args);
         _exit(127);
     }
+    close(ends[0]);
+
     int fd = openssl_connect(server);
 
     if (fd >= 0)
@@ -433,6 +440,7 @@ void openssl_stop(struct openssl_server *server)
 {
     kill(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
+    close(server->input);
 }
 
 bool socket_send(struct rope *out, int fd)

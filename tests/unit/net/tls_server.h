@@ -73,6 +73,7 @@ int64_t test_wall_ms(void);
  * end); -1 when it does not start. The child ends with server_stop. */
 struct openssl_server {
     int pid;
+    int input; /* of its commands: "R\n" asks for a renegotiation */
     uint16_t port;
 };
 bool openssl_start(struct openssl_server *server, const char *name, const char *const *options);
