@@ -462,7 +462,7 @@ static inline bool kit_put_lines(struct kit *kit, struct slice lines, struct ir_
 
         if (str_trim(line).len == 0)
             continue;
-        if (!kit_read_line(kit, str_trim(line), &event)) {
+        if (!kit_read_line(kit, line, &event)) {
             fprintf(stderr, "no event: %.*s\n", (int)line.len, line.ptr);
             return false;
         }
