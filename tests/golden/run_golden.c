@@ -129,6 +129,7 @@ static void settings(struct golden *g, struct slice line)
     struct brief *brief = &g->kit.brief;
     struct target *target = &g->kit.target;
     struct slice key, value;
+    const char *why = NULL;
     bool is_on;
 
     if (!kit_word(&line, &key))
@@ -167,8 +168,8 @@ static void settings(struct golden *g, struct slice line)
         profile_of(value, false, &target->profile);
     else if (slice_eq(key, S("profile-openai")))
         profile_of(value, true, &target->profile);
-    else if (!profile_set(&target->profile, key, value, &g->complaint))
-        return;
+    else if (!profile_set(&target->profile, key, value, &why))
+        g->complaint = why;
 }
 
 /* --- the verbs --- */
