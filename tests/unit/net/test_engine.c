@@ -242,6 +242,37 @@ Test(engine, plain_descriptors_and_files_work_too)
     rig_close(&rig);
 }
 
+Test(engine, a_stuck_pipe_does_not_stop_the_loop)
+{
+    static struct note append, rx;
+    static char block[1 << 17];
+    int32_t handle;
+    int ends[2], fd;
+
+    rig_open(&rig, NULL);
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], block, sizeof block) > 0)
+        continue; /* until it is full */
+    fcntl(ends[1], F_SETFL, 0);
+    arm(&append,
+        &(struct op){.kind = OP_APPEND, .handle = ends[1], .ptr = block, .len = sizeof block});
+    rig_pair(&rig, &handle, &fd);
+    for (int i = 0; i < 20; i++) {
+        arm(&rx, &(struct op){.kind = OP_RECV, .handle = handle});
+        cr_assert_eq(write(fd, "x", 1), 1);
+        rig_until(&rig, rx.count == 1);
+    }
+    cr_assert_eq(append.count, 0);
+    engine_cancel(rig.loop.engine, &append.op); /* as at the end of the process */
+    rig_until(&rig, append.count == 1);
+    close(ends[0]);
+    close(ends[1]);
+    close(fd);
+    close_handle(handle);
+    rig_close(&rig);
+}
+
 Test(engine, takes_more_operations_than_its_queue_holds)
 {
     enum { MANY = 500 };

@@ -192,6 +192,40 @@ Test(listener, stopping_takes_who_waits_in_the_queue)
     rig_close(&rig);
 }
 
+Test(listener, one_of_several_may_come_and_go_without_a_reset)
+{
+    static struct listener stays;
+    struct net_addr addr;
+    static int fds[400];
+    uint32_t dialled = 0;
+    char byte;
+    int fd, errnum;
+
+    rig_open(&rig, &(struct engine_cfg){.sockets_max = 2048});
+    cr_assert_eq(net_addr_parse(S("127.0.0.1:0"), &addr), R2A_OK);
+    cr_assert_eq(listener_bind(&addr, &fd, &errnum), R2A_OK);
+    listener_start(&stays, &rig.loop, fd, &addr, on_accept, &rig, NULL, 0);
+    for (int round = 0; round < 20; round++) {
+        cr_assert_eq(listener_bind(&addr, &fd, &errnum), R2A_OK);
+        listener_start(&listener, &rig.loop, fd, &addr, on_accept, &rig, NULL, 0);
+        loop_tick(&rig.loop, 0);
+        for (int i = 0; i < 20; i++)
+            fds[dialled++] = dial(&addr);
+        is_stopped = false;
+        stop();
+    }
+    rig_until(&rig, accepted == dialled);
+    for (uint32_t i = 0; i < dialled; i++) {
+        cr_assert(recv(fds[i], &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN, "reset: %u", i);
+        close(fds[i]);
+    }
+    is_stopped = false;
+    listener_stop(&stays, NULL);
+    rig_settle(&rig);
+    discard_all();
+    rig_close(&rig);
+}
+
 Test(listener, a_port_can_be_bound_again_at_once)
 {
     struct net_addr addr;
