@@ -172,7 +172,7 @@ static const struct credential *pick_credential(struct exchange *ex, uint64_t *u
     *until_ms = 0;
     for (uint32_t i = 0; i < provider->credentials_count; i++) {
         const struct credential *credential = &provider->credentials[i];
-        uint64_t until = board_cool_until(board, credential->board);
+        uint64_t until = board_cool_until(board, credential->board, ex->model_hash);
 
         if (i < 32 && (ex->keys_tried >> i & 1u))
             continue;
@@ -192,7 +192,7 @@ static const struct credential *pick_credential(struct exchange *ex, uint64_t *u
         uint64_t weight = credential->weight ? credential->weight : 1;
 
         if ((i < 32 && (ex->keys_tried >> i & 1u)) ||
-            board_cool_until(board, credential->board) > now)
+            board_cool_until(board, credential->board, ex->model_hash) > now)
             continue;
         if (at < weight)
             return credential;
@@ -234,6 +234,7 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->system_text = ex->config->system_text;
     target->system_mode = ex->config->system_mode;
     set_profile(ex);
+    ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
     ex->is_relay = target->proto == ex->client;
     ex->timeouts = ex->request->plan.timeouts;
     route_timeouts(ex->config, ex->route, provider, &ex->timeouts);
@@ -574,7 +575,7 @@ void ex_next_attempt(struct exchange *ex)
     }
     decision = retry_decide(&facts);
     if (decision.cool_ms > 0 && ex->credential)
-        board_cool(worker->board, ex->credential->board,
+        board_cool(worker->board, ex->credential->board, decision.cools_model ? ex->model_hash : 0,
                    loop_now_ms(&worker->loop) + decision.cool_ms);
     if (decision.step == RETRY_GIVE_UP) {
         ex_answer_fault(ex, &ex->fault);

@@ -14,12 +14,19 @@ struct board_bucket {
     _Atomic uint32_t count;
 };
 
+struct board_model {
+    _Atomic uint64_t model; /* hash; 0: free */
+    _Atomic uint64_t until_ms;
+};
+
 struct board_record {
     _Alignas(64) uint8_t digest[32]; /* control thread only */
     _Atomic uint64_t cool_until_ms;
+    _Atomic uint64_t models_until_ms; /* the latest of `models` ever; 0: none was ever noted */
     _Atomic uint64_t turn;
     _Atomic uint32_t in_flight;
     _Atomic uint32_t failures;
+    struct board_model models[BOARD_MODELS_MAX];
     struct board_bucket buckets[BOARD_RPM_SLOTS];
 };
 
@@ -124,29 +131,79 @@ void board_key_release(struct board *board, uint32_t record)
     check(before > 0);
 }
 
-void board_cool(struct board *board, uint32_t record, uint64_t until_ms)
+static void raise(_Atomic uint64_t *value, uint64_t to)
 {
-    struct board_record *own = at(board, record);
-    uint64_t held = atomic_load_explicit(&own->cool_until_ms, memory_order_relaxed);
+    uint64_t held = atomic_load_explicit(value, memory_order_relaxed);
 
-    while (held < until_ms && !atomic_compare_exchange_weak(&own->cool_until_ms, &held, until_ms)) {
+    while (held < to && !atomic_compare_exchange_weak(value, &held, to)) {
     }
 }
 
-void board_warm(struct board *board, uint32_t record)
+void board_cool(struct board *board, uint32_t record, uint64_t model, uint64_t until_ms)
 {
     struct board_record *own = at(board, record);
+    struct board_model *place = &own->models[0];
+    uint64_t earliest = UINT64_MAX;
+
+    if (model == 0) {
+        raise(&own->cool_until_ms, until_ms);
+        return;
+    }
+    for (uint32_t i = 0; i < BOARD_MODELS_MAX; i++) {
+        struct board_model *entry = &own->models[i];
+        uint64_t until = atomic_load_explicit(&entry->until_ms, memory_order_relaxed);
+
+        if (atomic_load_explicit(&entry->model, memory_order_relaxed) == model) {
+            raise(&entry->until_ms, until_ms);
+            raise(&own->models_until_ms, until_ms);
+            return;
+        }
+        if (until < earliest) {
+            earliest = until;
+            place = entry;
+        }
+    }
+    /* Two workers may choose the same place: one cool-down is lost, and the service says so again.
+     */
+    atomic_store_explicit(&place->model, model, memory_order_relaxed);
+    atomic_store_explicit(&place->until_ms, until_ms, memory_order_relaxed);
+    raise(&own->models_until_ms, until_ms);
+}
+
+static struct board_model *find_model(struct board_record *own, uint64_t model)
+{
+    /* the usual case, no model cooling, costs one load */
+    if (atomic_load_explicit(&own->models_until_ms, memory_order_relaxed) == 0)
+        return NULL;
+    for (uint32_t i = 0; i < BOARD_MODELS_MAX; i++) {
+        if (atomic_load_explicit(&own->models[i].model, memory_order_relaxed) == model)
+            return &own->models[i];
+    }
+    return NULL;
+}
+
+void board_warm(struct board *board, uint32_t record, uint64_t model)
+{
+    struct board_record *own = at(board, record);
+    struct board_model *entry = find_model(own, model);
 
     /* a load first: the usual case must not dirty a line that all workers share */
     if (atomic_load_explicit(&own->cool_until_ms, memory_order_relaxed) != 0)
         atomic_store_explicit(&own->cool_until_ms, 0, memory_order_relaxed);
+    if (entry)
+        atomic_store_explicit(&entry->until_ms, 0, memory_order_relaxed);
     if (atomic_load_explicit(&own->failures, memory_order_relaxed) != 0)
         atomic_store_explicit(&own->failures, 0, memory_order_relaxed);
 }
 
-uint64_t board_cool_until(struct board *board, uint32_t record)
+uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model)
 {
-    return atomic_load_explicit(&at(board, record)->cool_until_ms, memory_order_relaxed);
+    struct board_record *own = at(board, record);
+    uint64_t whole = atomic_load_explicit(&own->cool_until_ms, memory_order_relaxed);
+    struct board_model *entry = find_model(own, model);
+    uint64_t part = entry ? atomic_load_explicit(&entry->until_ms, memory_order_relaxed) : 0;
+
+    return whole > part ? whole : part;
 }
 
 uint32_t board_failures_add(struct board *board, uint32_t record)

@@ -29,7 +29,6 @@ enum board_refusal board_key_admit(struct board *board, uint32_t record, uint64_
                                    uint64_t concurrency, uint64_t now_ms, uint64_t *retry_after_ms);
 void board_key_release(struct board *board, uint32_t record);
 
-/* A credential's cool-down. board_cool never shortens one. */
 void board_cool(struct board *board, uint32_t record, uint64_t until_ms);
 void board_warm(struct board *board,
                 uint32_t record); /* a success ends it and clears failures in a row */

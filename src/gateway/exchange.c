@@ -528,7 +528,7 @@ static void first_content(struct exchange *ex)
     ex->first_token_ms = (int64_t)(loop_now_ms(loop) - ex->started_ms);
     metrics_first_token(ex->worker->metrics, (uint64_t)ex->first_token_ms);
     if (ex->credential)
-        board_warm(ex->worker->board, ex->credential->board);
+        board_warm(ex->worker->board, ex->credential->board, ex->model_hash);
     if (ex->state == EX_WAIT || ex->state == EX_SEND || ex->state == EX_QUEUE)
         ex_enter(ex, EX_STREAM);
 }

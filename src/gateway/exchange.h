@@ -99,6 +99,7 @@ struct exchange {
     const struct cfg_route *route;
     uint8_t candidate;   /* index in the plan */
     uint8_t attempts;    /* with the current key */
+    uint64_t model_hash; /* of target.model, for the board */
     uint32_t keys_tried; /* bit per credential (first 32) of the current provider */
     uint32_t sent;       /* requests sent upstream in all */
     bool is_key_admitted;

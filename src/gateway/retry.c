@@ -72,12 +72,15 @@ struct retry_decision retry_decide(const struct retry_facts *facts)
         return other_key_or_elsewhere(facts, said ? said : COOL_QUOTA_MS);
     case VERDICT_RATE: {
         uint64_t cool = said ? said : COOL_RATE_MS;
+        struct retry_decision decision;
 
         if (cool > COOL_RATE_MS_MAX)
             cool = COOL_RATE_MS_MAX;
-        if (facts->has_other_key || facts->has_elsewhere)
-            return other_key_or_elsewhere(facts, cool);
-        return again_or_elsewhere(facts, cool);
+        decision = facts->has_other_key || facts->has_elsewhere
+                       ? other_key_or_elsewhere(facts, cool)
+                       : again_or_elsewhere(facts, cool);
+        decision.cools_model = true;
+        return decision;
     }
     case VERDICT_NOT_FOUND:
         give_up.step = facts->has_elsewhere ? RETRY_ELSEWHERE : RETRY_GIVE_UP;

@@ -29,6 +29,7 @@ struct retry_decision {
     enum retry_step step;
     uint64_t delay_ms;
     uint64_t cool_ms; /* how long the key cools down; 0: not at all */
+    bool cools_model; /* only for the model asked for */
 };
 
 struct retry_decision retry_decide(const struct retry_facts *facts);

@@ -81,11 +81,41 @@ Test(board, never_shortens_a_cool_down)
     struct board *board = board_open();
     uint32_t key = record(board, 1);
 
-    board_cool(board, key, 500);
-    board_cool(board, key, 300);
-    cr_assert_eq(board_cool_until(board, key), 500);
-    board_warm(board, key);
-    cr_assert_eq(board_cool_until(board, key), 0);
+    board_cool(board, key, 0, 500);
+    board_cool(board, key, 0, 300);
+    cr_assert_eq(board_cool_until(board, key, 7), 500);
+    board_warm(board, key, 7);
+    cr_assert_eq(board_cool_until(board, key, 7), 0);
+    board_close(board);
+}
+
+Test(board, cools_one_model_and_not_its_neighbours)
+{
+    struct board *board = board_open();
+    uint32_t key = record(board, 1);
+
+    board_cool(board, key, 7, 500);
+    board_cool(board, key, 7, 300);
+    cr_assert_eq(board_cool_until(board, key, 7), 500);
+    cr_assert_eq(board_cool_until(board, key, 8), 0);
+    board_warm(board, key, 8);
+    cr_assert_eq(board_cool_until(board, key, 7), 500);
+    board_warm(board, key, 7);
+    cr_assert_eq(board_cool_until(board, key, 7), 0);
+    board_close(board);
+}
+
+Test(board, gives_the_place_of_the_model_that_returns_first)
+{
+    struct board *board = board_open();
+    uint32_t key = record(board, 1);
+
+    for (uint64_t model = 1; model <= BOARD_MODELS_MAX; model++)
+        board_cool(board, key, model, 1000 + model);
+    board_cool(board, key, 99, 5000);
+    cr_assert_eq(board_cool_until(board, key, 99), 5000);
+    cr_assert_eq(board_cool_until(board, key, 1), 0);
+    cr_assert_eq(board_cool_until(board, key, 2), 1002);
     board_close(board);
 }
 
