@@ -29,10 +29,16 @@ enum board_refusal board_key_admit(struct board *board, uint32_t record, uint64_
                                    uint64_t concurrency, uint64_t now_ms, uint64_t *retry_after_ms);
 void board_key_release(struct board *board, uint32_t record);
 
-void board_cool(struct board *board, uint32_t record, uint64_t until_ms);
-void board_warm(struct board *board,
-                uint32_t record); /* a success ends it and clears failures in a row */
-uint64_t board_cool_until(struct board *board, uint32_t record); /* 0: usable */
+/* A credential's cool-down, never shortened: as a whole (model 0), or for one model only (its hash,
+ * not 0), since health belongs to (credential, model). Beyond BOARD_MODELS_MAX models cooling at
+ * once the one that returns first gives its place. */
+#define BOARD_MODELS_MAX 16u
+void board_cool(struct board *board, uint32_t record, uint64_t model, uint64_t until_ms);
+/* A success with this model ends its cool-down and the whole credential's, and clears failures in a
+ * row. */
+void board_warm(struct board *board, uint32_t record, uint64_t model);
+/* When the credential may be used for this model; 0: now. */
+uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model);
 uint32_t board_failures_add(struct board *board,
                             uint32_t record); /* failures in a row, this one included */
 
