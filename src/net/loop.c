@@ -79,7 +79,9 @@ void loop_post(struct loop *to, struct op *op)
     check(op->state == OP_IDLE);
     check(op->fn != NULL);
     op->ptr = to;
-    if (from != NULL && engine != NULL && from->engine->table->post(from->engine, engine, op))
+    /* Between ticks (start-up, after the end) the engine might never hand it over. */
+    if (from != NULL && from->is_ticking && engine != NULL &&
+        from->engine->table->post(from->engine, engine, op))
         return;
     push_inbox(to, op);
 }
@@ -216,6 +218,7 @@ static uint64_t until(struct loop *loop, uint64_t wait_ms)
 void loop_tick(struct loop *loop, uint64_t wait_ms)
 {
     current = loop; /* a simulation runs several on one thread */
+    loop->is_ticking = true;
     loop->ticks++;
     loop->engine->table->tick(loop->engine, until(loop, wait_ms));
     wheel_advance(&loop->wheel, loop->engine->now_ms);
@@ -223,6 +226,7 @@ void loop_tick(struct loop *loop, uint64_t wait_ms)
     run_hooks(loop);
     flush_dirty(loop);
     run_deferred(loop);
+    loop->is_ticking = false;
 }
 
 void loop_run(struct loop *loop)

@@ -181,8 +181,9 @@ void conn_want_writable(struct conn *conn, uint32_t bytes);
 
 /* --- input --- */
 
-/* Stops deliveries (bytes, EOF): at once. What was received already is kept; the peer is held back
- * by TCP. Errors are still told when an armed receive meets them. */
+/* Stops on_bytes and on_eof at once. What was received already is kept; the peer is held back by
+ * TCP. A receive that is armed into the target of conn_read_into may still fill it; errors are
+ * told when an armed receive meets them. */
 void conn_read_pause(struct conn *conn);
 /* Goes on; kept bytes are offered in the flush phase of this tick. Also the way to have kept bytes
  * offered again without a pause (the next pipelined request). */

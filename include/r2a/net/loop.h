@@ -55,6 +55,7 @@ struct loop {
     struct list hooks;
     uint64_t ticks;
     bool is_stopping;
+    bool is_ticking;
     struct wheel wheel;
 
     /* posts from threads without a loop, or before this loop runs */
@@ -124,7 +125,7 @@ static inline void loop_arm(struct loop *loop, struct op *op)
 
 /* Completes `op` (fn set, idle) on `to`, in its thread: res = op->len as set by the sender, ptr is
  * overwritten. Any thread; the op is the receiver's when it arrives. `to` must not be closed
- * before. Cheapest from a thread that runs a loop. */
+ * before. Cheapest from within a tick of a loop: it leaves with the next one. */
 void loop_post(struct loop *to, struct op *op);
 
 /* Already marked: nothing happens. */
