@@ -100,6 +100,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 
 /* --- gateway: what a configuration may say --- */
 #define BODY_BYTES_LIMIT_MAX   1073741824u /* limits.body_bytes, output_bytes: one block of 1 GiB */
+#define CONFIG_PRINT_BYTES_MAX 65536u      /* largest block `check` writes with */
 #define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
 
 #endif

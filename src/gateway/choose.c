@@ -3,6 +3,7 @@
  * turn counters on the board. */
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
+#include "r2a/gateway/models.h"
 #include "route.h"
 
 /* --- what holds where --- */
@@ -454,4 +455,10 @@ void route_models(const struct config *config, const struct cfg_key *key,
     list_default(&lister);
     for (uint32_t i = 0; i < config->providers_count; i++)
         list_provider(&lister, &config->providers[i], false);
+}
+
+void gateway_models(const struct config *config,
+                    void (*put)(void *context, const struct proto_model *model), void *context)
+{
+    route_models(config, NULL, NULL, put, context);
 }

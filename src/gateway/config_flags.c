@@ -124,6 +124,9 @@ bool config_flags_read(int count, char **arguments, const char **pairs, struct c
             row = find_row(slice_skip(slice_head(argument, equals), 2));
         if (!is_file && row == NULL) {
             complain_unknown(report, argument);
+            if (str_starts(argument, S("-")) && equals == argument.len && i + 1 < count &&
+                arguments[i + 1][0] != '-')
+                i++; /* probably its value */
             continue;
         }
         if (equals < argument.len && str_starts(argument, S("--"))) {
