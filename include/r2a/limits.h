@@ -103,4 +103,9 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define CONFIG_PRINT_BYTES_MAX 65536u      /* largest block `check` writes with */
 #define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
 
+/* --- gateway --- */
+#define VAULT_BYTES        67108864u /* reasoning kept for clients that return none; touched as used */
+#define VAULT_TTL_MS       3600000u /* a conversation's next turn comes sooner, or never */
+#define VAULT_REASON_BYTES 131072u  /* reasoning text kept with a secret; longer is not kept */
+
 #endif
