@@ -53,32 +53,48 @@ static inline __m128i find_load(const char *p)
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-static inline uint32_t find_bits(__m128i matches)
-{
-    return (uint32_t)_mm_movemask_epi8(matches);
-}
-
-/* The high bit in each byte of the kind.
+/* A mask over 16 bytes. Of FIND_STOP it is set where a byte is *not* of the kind, which is the
+ * cheaper question; the functions below hide that.
  *
- * c ^ 2 maps the quote (0x22) to 0x20 and keeps every byte below 0x20 below it, so subtracting 0x21
- * makes quote and controls negative, as the bytes with the high bit are by themselves (or not any
- * more: they are added or masked out). */
-static inline __m128i find_match(__m128i v, const enum find what)
+ * c ^ 2 maps the quote (0x22) to 0x20 and keeps every byte below 0x20 below it. So one signed
+ * comparison with 0x20 finds what is neither quote nor control nor, being negative, a byte with the
+ * high bit; and one unsigned minimum finds quote and controls alone. */
+static inline __m128i find_mask(__m128i v, const enum find what)
 {
+    const __m128i x = _mm_xor_si128(v, _mm_set1_epi8(2));
     const __m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    const __m128i low = _mm_sub_epi8(_mm_xor_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8(0x21));
 
     switch (what) {
     case FIND_STOP:
-        return _mm_or_si128(_mm_or_si128(low, v), backslash);
+        return _mm_andnot_si128(backslash, _mm_cmpgt_epi8(x, _mm_set1_epi8(0x20)));
     case FIND_ESCAPE:
-        return _mm_or_si128(_mm_andnot_si128(v, low), backslash);
+        return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x20)), x), backslash);
     case FIND_BACKSLASH:
         return backslash;
     case FIND_QUOTE:
         break;
     }
     return _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), backslash);
+}
+
+/* Bytes of the kind in a mask, a bit each. */
+static inline uint32_t find_mask_bits(__m128i mask, const enum find what)
+{
+    const uint32_t bits = (uint32_t)_mm_movemask_epi8(mask);
+
+    return what == FIND_STOP ? bits ^ 0xffff : bits;
+}
+
+/* The mask of two blocks together: whether there is any. */
+static inline __m128i find_mask_both(__m128i a, __m128i b, const enum find what)
+{
+    return what == FIND_STOP ? _mm_and_si128(a, b) : _mm_or_si128(a, b);
+}
+
+/* Bytes of the kind among the 16 at `p`, a bit each. */
+static inline uint32_t find_bits(const char *p, const enum find what)
+{
+    return find_mask_bits(find_mask(find_load(p), what), what);
 }
 
 /* The same in fewer than 16 bytes, which two loads cover that may overlap: a match in the first
@@ -94,7 +110,8 @@ static inline const char *find_short(const char *p, const char *end, const enum 
 
         memcpy(&front, p, 8);
         memcpy(&back, end - 8, 8);
-        bits = find_bits(find_match(_mm_set_epi64x((long long)back, (long long)front), what));
+        bits = find_mask_bits(find_mask(_mm_set_epi64x((long long)back, (long long)front), what),
+                              what);
         if (bits == 0)
             return end;
         at = (uint32_t)__builtin_ctz(bits);
@@ -105,7 +122,8 @@ static inline const char *find_short(const char *p, const char *end, const enum 
 
         memcpy(&front, p, 4);
         memcpy(&back, end - 4, 4);
-        bits = find_bits(find_match(_mm_set_epi32(0, 0, (int)back, (int)front), what)) & 0xff;
+        bits = find_mask_bits(find_mask(_mm_set_epi32(0, 0, (int)back, (int)front), what), what) &
+               0xff;
         if (bits == 0)
             return end;
         at = (uint32_t)__builtin_ctz(bits);
@@ -118,7 +136,7 @@ static inline const char *find_short(const char *p, const char *end, const enum 
 static inline const char *find_near(const char *p, const char *end, const enum find what)
 {
     for (; end - p >= 16; p += 16) {
-        const uint32_t bits = find_bits(find_match(find_load(p), what));
+        const uint32_t bits = find_bits(p, what);
 
         if (bits != 0)
             return p + (uint32_t)__builtin_ctz(bits);
@@ -130,20 +148,24 @@ static inline const char *find_sse2(const char *p, const char *end, const enum f
 {
     if (end - p >= 64) {
         for (int i = 0; i < 2; i++, p += 16) {
-            const uint32_t bits = find_bits(find_match(find_load(p), what));
+            const uint32_t bits = find_bits(p, what);
             if (bits != 0)
                 return p + (uint32_t)__builtin_ctz(bits);
         }
         for (; end - p >= 64; p += 64) {
-            const __m128i a = find_match(find_load(p), what);
-            const __m128i b = find_match(find_load(p + 16), what);
-            const __m128i c = find_match(find_load(p + 32), what);
-            const __m128i d = find_match(find_load(p + 48), what);
+            const __m128i a = find_mask(find_load(p), what);
+            const __m128i b = find_mask(find_load(p + 16), what);
+            const __m128i c = find_mask(find_load(p + 32), what);
+            const __m128i d = find_mask(find_load(p + 48), what);
 
-            if (find_bits(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) != 0)
-                return p + __builtin_ctzll((uint64_t)find_bits(a) | (uint64_t)find_bits(b) << 16 |
-                                           (uint64_t)find_bits(c) << 32 |
-                                           (uint64_t)find_bits(d) << 48);
+            const __m128i any =
+                find_mask_both(find_mask_both(a, b, what), find_mask_both(c, d, what), what);
+
+            if (find_mask_bits(any, what) != 0)
+                return p + (uint32_t)__builtin_ctzll((uint64_t)find_mask_bits(a, what) |
+                                                     (uint64_t)find_mask_bits(b, what) << 16 |
+                                                     (uint64_t)find_mask_bits(c, what) << 32 |
+                                                     (uint64_t)find_mask_bits(d, what) << 48);
         }
     }
     return find_near(p, end, what);

@@ -37,7 +37,7 @@ size_t lex_decode_into(const char **p, const char *end, char *out, size_t room, 
 #if FIND_SSE2
         while (end - at >= 16 && limit - out >= 16) {
             const __m128i block = find_load(at);
-            const uint32_t bits = find_bits(find_match(block, FIND_BACKSLASH));
+            const uint32_t bits = find_mask_bits(find_mask(block, FIND_BACKSLASH), FIND_BACKSLASH);
             uint32_t run;
 
             _mm_storeu_si128((__m128i *)(void *)out, block);

@@ -182,7 +182,7 @@ static __attribute__((noinline)) enum json_token long_string(struct json_scan *s
  * The bytes must be there. */
 static inline const char *near_quote(const char *p)
 {
-    const uint32_t bits = find_bits(find_match(find_load(p), FIND_STOP));
+    const uint32_t bits = find_bits(p, FIND_STOP);
 
     if (lex_unlikely(bits == 0))
         return NULL;

@@ -100,7 +100,7 @@ static inline char *put_block(char *out, const char *at, uint32_t len, uint32_t 
 static inline uint32_t escape_bits(const char *at)
 {
 #if FIND_SSE2
-    return find_bits(find_match(find_load(at), FIND_ESCAPE));
+    return find_bits(at, FIND_ESCAPE);
 #else
     uint32_t bits = 0;
 
