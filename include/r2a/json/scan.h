@@ -90,8 +90,8 @@ struct json_scan {
 void json_open(struct json_scan *scan, struct slice bytes);
 /* As json_open, noting long strings in `memo` (cleared first). */
 void json_open_memo(struct json_scan *scan, struct slice bytes, struct json_memo *memo);
-/* As json_open over the same bytes again, stepping over the strings `memo` knows: they were
- * validated. `memo` may be NULL. */
+/* As json_open over the same bytes again, or a part of them that is one value, stepping over the
+ * strings `memo` knows: they were validated. `memo` may be NULL. */
 void json_open_recall(struct json_scan *scan, struct slice bytes, const struct json_memo *memo);
 /* Begins without bytes: the first json_next says JSON_MORE. */
 void json_open_pieces(struct json_scan *scan);

@@ -478,6 +478,16 @@ Test(json_scan, steps_over_the_strings_it_knows)
     cr_assert_eq(json_next(&scan), JSON_ARRAY_END);
     cr_assert_eq(json_next(&scan), JSON_END);
 
+    /* A part of the text: the second of them and the third. */
+    json_open_recall(&scan, slice_between(memo.spans[1].begin - 1, memo.spans[1].end + 1), &memo);
+    cr_assert_eq(json_next(&scan), JSON_STRING);
+    cr_assert_eq(scan.text.len, 1040);
+    cr_assert(scan.has_escape);
+    cr_assert_eq(json_next(&scan), JSON_END);
+    json_open_recall(&scan, slice_between(memo.spans[2].end + 2, text + len - 1), &memo);
+    cr_assert_eq(json_next(&scan), JSON_STRING);
+    cr_assert_eq(scan.text.len, 3);
+
     /* Without a memo, and over other bytes, nothing is known. */
     json_open_recall(&scan, S("[\"a\"]"), &memo);
     cr_assert(json_skip(&scan, NULL));
