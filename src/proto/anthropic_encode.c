@@ -283,6 +283,8 @@ static void write_piece(struct encoder *e, struct text piece, struct rope *out)
                 text_write_plain(&e->args, piece);
             return;
         }
+        if (!e->open->has_text && piece.len == 2 && memcmp(piece.ptr, "{}", 2) == 0)
+            return; /* a call without arguments sends no delta: the input stays {} */
         begin_delta(e, out, S("input_json_delta\",\"partial_json\":\""));
         if (e->open->flags & IR_CUSTOM) {
             if (!e->open->has_text)
