@@ -102,7 +102,7 @@ static void send_some(struct conn *conn)
     struct iovec vecs[ENGINE_VECS_MAX];
     struct rope *rope;
 
-    if (conn->tx_op.state == OP_ARMED)
+    if (conn->tx_op.state == OP_ARMED || conn->tx_failed)
         return;
     if (conn->state != CONN_HANDSHAKE && conn->out.err != R2A_OK) {
         conn_fail(conn, conn->out.err, 0); /* bytes are missing: nothing sound can be sent */
@@ -141,6 +141,12 @@ static void on_sent(struct op *op, struct op_result result)
         return;
     }
     if (result.res < 0 && result.res != -EAGAIN && result.res != -EINTR) {
+        if (conn->is_upstream && conn->state == CONN_OPEN && !conn->has_eof) {
+            /* A server may answer and hang up before it has read the request: its answer is still
+             * to be had. The receive tells how this ends. */
+            conn->tx_failed = true;
+            return;
+        }
         conn_fail(conn, r2a_err_from_errno(-result.res), -result.res);
         return;
     }
@@ -270,6 +276,10 @@ void conn_close(struct conn *conn)
     }
     if (conn->state != CONN_OPEN)
         return;
+    if (conn->tx_failed) {
+        conn_enter_closing(conn, false);
+        return;
+    }
     enter(conn, CONN_FLUSHING);
     conn_leave_starved(conn);
     wait_for_end(conn);

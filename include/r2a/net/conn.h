@@ -113,6 +113,7 @@ struct conn {
     bool redeliver : 1;    /* the flush phase offers kept bytes again */
     bool in_delivery : 1;  /* a callback that brings bytes is running */
     bool rx_cancelled : 1; /* the armed receive was asked to end */
+    bool tx_failed : 1;    /* an upstream takes no more; what it answered is still read */
     bool rx_empty : 1;     /* the socket held nothing more when last asked */
 };
 _Static_assert(sizeof(struct conn) <= 256 + 3 * sizeof(struct op), "budget of a waiting stream");
@@ -171,7 +172,9 @@ static inline struct rope *conn_out(struct conn *conn)
 
 /* Sends what is in the rope in this tick's flush phase: one send a connection and tick. */
 void conn_flush(struct conn *conn);
-/* Bytes not yet taken by the socket (for TLS: plaintext and ciphertext). */
+/* Bytes not yet taken by the socket (for TLS: plaintext and ciphertext). An upstream that hangs up
+ * early leaves them where they are; its answer, if any, still arrives before on_eof or
+ * on_closed. */
 size_t conn_out_bytes(const struct conn *conn);
 /* Whether whoever produces should stop reading its source: CONN_HIGH_BYTES are waiting. */
 bool conn_is_congested(const struct conn *conn);

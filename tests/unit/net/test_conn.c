@@ -629,6 +629,28 @@ Test(conn, connects_sends_and_receives)
     rig_close(&rig);
 }
 
+Test(conn, an_answer_before_the_request_was_read_is_not_lost)
+{
+    static char big[1 << 22];
+    struct net_addr addr;
+    int server, fd;
+
+    rig_open(&rig, NULL);
+    server = rig_server(&addr);
+    connect_to(&owners[0], &addr);
+    fd = rig_accept(&rig, server);
+    rope_put(conn_out(owners[0].conn), slice_of(big, sizeof big));
+    conn_flush(owners[0].conn);
+    rig_settle(&rig);
+    send_z(fd, "HTTP/1.1 413 Content Too Large\r\n\r\n");
+    close(fd); /* with the request unread: a reset */
+    rig_until(&rig, owners[0].eofs + owners[0].closed == 1);
+    cr_assert(has_bytes(&owners[0], "HTTP/1.1 413 Content Too Large\r\n\r\n"));
+    cr_assert(conn_out_bytes(owners[0].conn) > 0);
+    close(server);
+    rig_close(&rig);
+}
+
 Test(conn, refused_connect_is_told)
 {
     struct net_addr addr;
