@@ -459,8 +459,6 @@ static void speak(struct encoder *e, struct part *part, struct rope *out)
         write_signature(e, part, out);
     }
     stop_block(e, out);
-    if (block == BLOCK_CALL && part->has_started && part->has_text)
-        return; /* stopped early with complete arguments: only white space follows */
     start_block(e, part, block, out);
 }
 
@@ -687,6 +685,8 @@ static enum r2a_err on_text(struct encoder *e, const struct ir_event *event, str
         break;
     }
     if (e->block == BLOCK_NONE || e->open != part || e->block != block_of(part)) {
+        if (part->kind == IR_PART_CALL && part->has_started && part->is_complete)
+            return R2A_OK; /* stopped early: only white space follows */
         if (!may_speak(e, part))
             return keep_piece(e, part, piece);
         speak(e, part, out);
