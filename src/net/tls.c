@@ -61,7 +61,7 @@ static void drop_work(struct tls *tls)
         return;
     check(tls->line != TLS_LINE_OUT);
     br_ssl_engine_set_x509(engine_of(tls), NULL);
-    memset(&work->offered, 0, sizeof(work->offered));
+    explicit_bzero(&work->offered, sizeof(work->offered));
     tls_trust_unref(work->chain.trust);
     tls_pool_give(&tls->env->works, work);
     tls->work = NULL;
@@ -212,7 +212,7 @@ void tls_free(struct tls *tls)
 
     check(tls->line != TLS_LINE_OUT);
     end(tls, TLS_CLOSED);
-    memset(tls, 0, sizeof(*tls)); /* keys */
+    explicit_bzero(tls, sizeof(*tls)); /* keys */
     slab_give(&env->slots, tls);
 }
 
@@ -276,7 +276,7 @@ static void keep_session(struct tls *tls)
     } else if (work->has_offered) {
         tls_env_drop_session(tls->env, work->session_key);
     }
-    memset(&parameters, 0, sizeof(parameters));
+    explicit_bzero(&parameters, sizeof(parameters));
 }
 
 static void finish_handshake(struct tls *tls)

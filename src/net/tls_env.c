@@ -1,7 +1,7 @@
 /* One worker's share of TLS: the contexts that connections are copied from, sessions that may be
  * resumed, and the tick that hands jobs out and lets those in who wait for a buffer. */
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "r2a/core/check.h"
 #include "tls_state.h"
@@ -142,16 +142,9 @@ void tls_env_drop_session(struct tls_env *env, const unsigned char key[TLS_KEY_B
 
 /* --- life --- */
 
-static void *take_pages(size_t size)
-{
-    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    return pages == MAP_FAILED ? NULL : pages;
-}
-
 struct tls_env *tls_env_open(const struct tls_env_cfg *cfg)
 {
-    struct tls_env *env = take_pages(sizeof(*env));
+    struct tls_env *env = calloc(1, sizeof(*env));
     uint32_t pairs = cfg->pairs_max != 0 ? cfg->pairs_max : TLS_PAIRS_DEFAULT;
 
     check(cfg->trust != NULL);
@@ -165,7 +158,7 @@ struct tls_env *tls_env_open(const struct tls_env_cfg *cfg)
     env->submit = cfg->submit;
     env->submit_ctx = cfg->submit_ctx;
     env->pairs_for_records = pairs / 8 + TLS_LEAVE_PART;
-    env->runner = take_pages(sizeof(*env->runner));
+    env->runner = calloc(1, sizeof(*env->runner));
     if (env->runner == NULL || !slab_open(&env->slots, sizeof(struct tls), cfg->slots_max) ||
         !tls_pool_open(&env->pairs, sizeof(struct tls_pair), pairs) ||
         !tls_pool_open(&env->works, sizeof(struct tls_work), pairs))
@@ -178,9 +171,8 @@ fail:
     tls_pool_close(&env->pairs);
     if (env->slots.base != NULL)
         slab_close(&env->slots);
-    if (env->runner != NULL)
-        check(munmap(env->runner, sizeof(*env->runner)) == 0);
-    check(munmap(env, sizeof(*env)) == 0);
+    free(env->runner);
+    free(env);
     return NULL;
 }
 
@@ -193,9 +185,9 @@ void tls_env_close(struct tls_env *env)
     tls_pool_close(&env->pairs);
     slab_close(&env->slots);
     tls_trust_unref(env->trust);
-    check(munmap(env->runner, sizeof(*env->runner)) == 0);
-    memset(env, 0, sizeof(*env)); /* session secrets */
-    check(munmap(env, sizeof(*env)) == 0);
+    free(env->runner);
+    explicit_bzero(env->sessions, sizeof(env->sessions)); /* secrets, and free would keep them */
+    free(env);
 }
 
 void tls_env_set_trust(struct tls_env *env, struct tls_trust *trust)

@@ -16,7 +16,7 @@ static void begin(struct tls *tls)
     /* The engine adds what the processor or the system gives. */
     random_bytes(seed, sizeof(seed));
     br_ssl_engine_inject_entropy(engine, seed, sizeof(seed));
-    memset(seed, 0, sizeof(seed));
+    explicit_bzero(seed, sizeof(seed));
     if (work->has_offered)
         br_ssl_engine_set_session_parameters(engine, &work->offered);
     /* No SNI for an address: RFC 6066 3. What it returns is also the engine's last error. */
