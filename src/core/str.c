@@ -2,7 +2,10 @@
  * setting; anything long goes through memchr. */
 #include "r2a/core/str.h"
 
+
 #include <string.h>
+
+#include "r2a/core/check.h"
 
 int32_t char_hex_value(char c)
 {
@@ -346,8 +349,10 @@ void str_buf_put_char(struct str_buf *buf, char c)
 void str_buf_put_u64(struct str_buf *buf, uint64_t value)
 {
     char digits[STR_U64_BYTES_MAX];
+    size_t len = str_from_u64(digits, value);
 
-    str_buf_put(buf, slice_of(digits, str_from_u64(digits, value)));
+    check(len <= sizeof(digits)); /* link-time optimisation cannot see it and warns */
+    str_buf_put(buf, slice_of(digits, len));
 }
 
 void str_buf_put_i64(struct str_buf *buf, int64_t value)

@@ -219,6 +219,31 @@ static void set_profile(struct exchange *ex)
     }
 }
 
+static struct slice tenant_of(const struct exchange *ex)
+{
+    return ex->key ? ex->key->name : (struct slice){0};
+}
+
+static bool find_reasoning(struct recall *recall, struct text call_id, struct slice minter,
+                           uint8_t *family, struct slice *seal, struct slice *item_id,
+                           struct slice *reasoning)
+{
+    struct exchange *ex = container_of(recall, struct ex_recall, recall)->ex;
+    struct arena *arena = &ex->request->arena;
+    struct vault_entry entry;
+    struct slice id;
+
+    if (!text_to_plain(call_id, arena, &id) ||
+        !vault_find(gateway_vault(ex->worker->gateway), tenant_of(ex), minter, id,
+                    loop_now_ms(&ex->worker->loop), arena, &entry))
+        return false;
+    *family = entry.family;
+    *seal = entry.seal;
+    *item_id = entry.item_id;
+    *reasoning = entry.reasoning;
+    return true;
+}
+
 static void set_target(struct exchange *ex, const struct route_candidate *candidate)
 {
     const struct provider_instance *provider = candidate->provider;
@@ -233,6 +258,8 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->is_stream = ex->is_stream;
     target->system_text = ex->config->system_text;
     target->system_mode = ex->config->system_mode;
+    ex->recall = (struct ex_recall){.recall = {.find = find_reasoning}, .ex = ex};
+    target->recall = &ex->recall.recall;
     set_profile(ex);
     ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
     ex->is_relay = target->proto == ex->client;
@@ -240,6 +267,27 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     route_timeouts(ex->config, ex->route, provider, &ex->timeouts);
     ex->brief->is_strict = route_strict(ex->config, ex->key, ex->route, provider);
     ex->brief->is_relay = ex->is_relay;
+}
+
+/* Reasoning that leads to tool calls is kept for clients that cannot return it. */
+static bool begin_keeping(struct exchange *ex)
+{
+    struct keep *keep;
+
+    if (ex->is_relay || ex->operation != ROUTE_GENERATE || !ex->brief->has_tools)
+        return true;
+    keep = ex->keep ? ex->keep : arena_take_zero(&ex->arena, sizeof(*keep));
+    if (keep == NULL)
+        return false;
+    keep_free(keep);
+    *keep = (struct keep){.vault = gateway_vault(ex->worker->gateway),
+                          .mem = ex->worker->mem,
+                          .tenant = tenant_of(ex),
+                          .minter = ex->target.minter,
+                          .now_ms = loop_now_ms(&ex->worker->loop),
+                          .keeps_text = ex->target.profile.oc_reason_echo != OC_REASON_ECHO_NONE};
+    ex->keep = keep;
+    return true;
 }
 
 static bool decode_request(struct exchange *ex, struct fault *fault)
@@ -667,7 +715,7 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
     call->decoder = arena_take_zero(&ex->arena, ex->target.proto->decoder_size);
     if (call->decoder)
         ex->target.proto->decoder_init(call->decoder, &ex->target, ex->brief);
-    if (call->decoder == NULL || (!ex->is_relay && !ex_begin_encoder(ex))) {
+    if (call->decoder == NULL || !begin_keeping(ex) || (!ex->is_relay && !ex_begin_encoder(ex))) {
         struct fault fault = fault_of(FAULT_OVERLOAD, S("out of memory"));
 
         fault.err = R2A_ERR_NO_MEMORY;

@@ -220,6 +220,8 @@ static void free_now(struct exchange *ex)
     call_free(ex);
     if (ex->encoder && ex->client->encoder_drop)
         ex->client->encoder_drop(ex->encoder);
+    if (ex->keep)
+        keep_free(ex->keep);
     rope_clear(&ex->out);
     ex->has_ended = true;
     ex_release_request(ex);
@@ -622,6 +624,8 @@ static enum r2a_err take_event(struct ir_sink *sink, const struct ir_event *even
         first_content(ex);
     if (ex->is_relay)
         return R2A_OK;
+    if (ex->keep)
+        keep_event(ex->keep, event);
     return ex->client->encode(ex->encoder, event, ex_out(ex));
 }
 

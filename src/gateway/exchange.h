@@ -2,6 +2,7 @@
 #define R2A_GATEWAY_EXCHANGE_H
 
 #include "back.h"
+#include "keep.h"
 #include "r2a/core/arena.h"
 #include "r2a/core/wheel.h"
 #include "r2a/http/body.h"
@@ -57,6 +58,12 @@ struct ex_request {
     struct echo echo;
 };
 
+/* What the vault answers to an encoder. */
+struct ex_recall {
+    struct recall recall;
+    struct exchange *ex;
+};
+
 struct exchange {
     /* every chunk */
     struct ir_sink sink; /* where decoders put events; first */
@@ -110,6 +117,9 @@ struct exchange {
     struct slice error_body; /* a relayed upstream's own error answer, in `arena` */
     struct slice error_type; /* and its content type */
     uint32_t lent;           /* upstream connections that may still borrow our memory */
+
+    struct keep *keep; /* in `arena`; NULL: nothing is to be kept */
+    struct ex_recall recall;
 
     /* facts for the log */
     struct ir_usage usage;

@@ -19,6 +19,11 @@ struct resolve_loop *gateway_resolver(struct gateway *gateway)
     return gateway->resolver;
 }
 
+struct vault *gateway_vault(struct gateway *gateway)
+{
+    return gateway->vault;
+}
+
 void gateway_write_metrics(struct gateway *gateway, struct rope *out)
 {
     struct metrics_page *pages[WORKERS_MAX];
@@ -519,6 +524,7 @@ static void close_gateway(struct gateway *gateway)
     free(gateway->pages);
     config_unref(gateway->config);
     board_close(gateway->board);
+    vault_close(gateway->vault);
     free(gateway);
 }
 
@@ -548,8 +554,10 @@ int gateway_run(struct config *config, const struct config_flags *flags)
         config->limits.memory_bytes ? config->limits.memory_bytes : memory_half();
     apply_log(config);
     gateway->board = board_open();
-    if (gateway->board == NULL || !board_config(gateway->board, config) || !open_control(gateway) ||
-        !prepare_workers(gateway) || !open_tls(gateway) || !bind_all(gateway))
+    gateway->vault = vault_open(VAULT_BYTES);
+    if (gateway->board == NULL || gateway->vault == NULL || !board_config(gateway->board, config) ||
+        !open_control(gateway) || !prepare_workers(gateway) || !open_tls(gateway) ||
+        !bind_all(gateway))
         return 1;
     for (; started < gateway->workers_count; started++) {
         struct worker *worker = &gateway->workers[started];

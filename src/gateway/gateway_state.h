@@ -7,6 +7,7 @@
 #include "r2a/gateway/gateway.h"
 #include "r2a/net/resolve_loop.h"
 #include "r2a/net/tls_thread.h"
+#include "vault.h"
 #include "worker.h"
 
 /* The process: what the control thread owns. Workers read only what never changes after start. */
@@ -20,6 +21,7 @@ struct gateway {
     uint32_t workers_ended;
     uint32_t workers_started;
     struct metrics_page *pages; /* one a worker */
+    struct vault *vault;
     struct resolve_loop *resolver;
     struct tls_trust *trust;
     struct tls_thread *tls_thread;

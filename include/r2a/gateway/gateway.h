@@ -13,5 +13,7 @@ struct resolve_loop;
 int gateway_run(struct config *config, const struct config_flags *flags);
 
 struct resolve_loop *gateway_resolver(struct gateway *gateway);
+struct vault;
+struct vault *gateway_vault(struct gateway *gateway);
 
 #endif
