@@ -2,7 +2,6 @@
  * setting; anything long goes through memchr. */
 #include "r2a/core/str.h"
 
-
 #include <string.h>
 
 #include "r2a/core/check.h"
