@@ -67,6 +67,29 @@ static void prepare_long(void)
     text = slice_of(long_chat, end + sizeof tail - 1);
 }
 
+/* The 1 KiB request laid out for people: a line for every token, indented by its depth. */
+static void prepare_pretty(void)
+{
+    size_t len = 0;
+    uint32_t depth = 0;
+    bool is_inside = false;
+
+    for (const char *p = chat; *p != '\0'; p++) {
+        const bool closes = !is_inside && (*p == '}' || *p == ']');
+
+        depth -= closes;
+        depth += !is_inside && (*p == '{' || *p == '[');
+        for (uint32_t i = 0; closes && i < 1 + 2 * depth; i++)
+            long_chat[len++] = i == 0 ? '\n' : ' ';
+        long_chat[len++] = *p;
+        if (*p == '"' && p[-1] != '\\')
+            is_inside = !is_inside;
+        for (uint32_t i = 0; !is_inside && strchr("{[,", *p) != NULL && i < 1 + 2 * depth; i++)
+            long_chat[len++] = i == 0 ? '\n' : ' ';
+    }
+    text = slice_of(long_chat, len);
+}
+
 static void prepare_recall(void)
 {
     struct json_scan scan;
@@ -122,6 +145,6 @@ const struct count_fixture count_fixtures[] = {
     {"chat_1k", prepare_chat, run_scan},       {"chat_1k_skip", prepare_chat, run_skip},
     {"chat_1k_pick", prepare_chat, run_pick},  {"chat_16k", prepare_long, run_scan},
     {"chat_16k_pick", prepare_long, run_pick}, {"chat_16k_recall", prepare_recall, run_recall},
-    {"chunk", prepare_chunk, run_scan},
+    {"chat_pretty", prepare_pretty, run_scan}, {"chunk", prepare_chunk, run_scan},
 };
 const size_t count_fixtures_count = sizeof count_fixtures / sizeof count_fixtures[0];

@@ -47,6 +47,14 @@ static inline const char *find_scalar(const char *p, const char *end, const enum
     return p;
 }
 
+/* The first byte that is no JSON white space. */
+static inline const char *find_content_scalar(const char *p, const char *end)
+{
+    while (p != end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
 #if FIND_SSE2
 static inline __m128i find_load(const char *p)
 {
@@ -171,10 +179,29 @@ static inline const char *find_sse2(const char *p, const char *end, const enum f
     return find_near(p, end, what);
 }
 
-#define find_first find_sse2
+/* A text that is laid out for people has a line break and an indentation for every token. */
+static inline const char *find_content_sse2(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        const __m128i v = find_load(p);
+        const __m128i blank = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(' ')),
+                                           _mm_cmpeq_epi8(v, _mm_set1_epi8('\n')));
+        const __m128i rare = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\t')),
+                                          _mm_cmpeq_epi8(v, _mm_set1_epi8('\r')));
+        const uint32_t content = ~(uint32_t)_mm_movemask_epi8(_mm_or_si128(blank, rare)) & 0xffff;
+
+        if (content != 0)
+            return p + (uint32_t)__builtin_ctz(content);
+    }
+    return find_content_scalar(p, end);
+}
+
+#define find_first   find_sse2
+#define find_content find_content_sse2
 #else
-#define find_first find_scalar
-#define find_near  find_scalar
+#define find_first   find_scalar
+#define find_near    find_scalar
+#define find_content find_content_scalar
 #endif
 
 #endif

@@ -62,22 +62,23 @@ static bool pick_member(struct picker *picker, uint64_t *seen)
 {
     struct json_scan *const scan = &picker->scan;
     struct json_found value = {.key_raw = key_raw(scan)};
+    const struct json_pick *pick = picker->picks;
+    const struct json_pick *const end = pick + picker->count;
     struct slice below = {0};
     uint64_t hits = 0;
+    uint64_t bit = 1;
 
-    for (uint32_t i = 0; i < picker->count; i++) {
-        const struct json_pick *const pick = &picker->picks[i];
-
-        if (!json_key_is(scan, pick->key))
+    for (; pick != end; pick++, bit <<= 1) {
+        if (lex_likely(!json_key_is(scan, pick->key)))
             continue;
-        if (pick->is_unique && (*seen >> i & 1) != 0)
+        if (pick->is_unique && (*seen & bit) != 0)
             return fail(picker, R2A_ERR_JSON_DUPLICATE, value.key_raw.ptr);
-        *seen |= UINT64_C(1) << i;
+        *seen |= bit;
         if (pick->subkey.len == 0) {
-            hits |= UINT64_C(1) << i;
+            hits |= bit;
         } else {
             below = pick->key;
-            picker->found[i] = (struct json_found){.kind = JSON_ERROR};
+            picker->found[pick - picker->picks] = (struct json_found){.kind = JSON_ERROR};
         }
     }
     value.kind = json_next(scan);

@@ -46,6 +46,12 @@ struct run {
     bool has_escape;
 };
 
+/* One copy of the long search, with its constants in registers. */
+static __attribute__((noinline)) const char *find_stop(const char *p, const char *end)
+{
+    return find_first(p, end, FIND_STOP);
+}
+
 /* From `p`, somewhere inside a string between two units, validates up to the closing quote. */
 static struct run run_string(const char *p, const char *end)
 {
@@ -90,7 +96,7 @@ static struct run run_string(const char *p, const char *end)
             run.stop = STOP_SYNTAX;
             break;
         }
-        p = find_first(p, end, FIND_STOP);
+        p = find_stop(p, end);
     }
     run.at = p;
     return run;
@@ -162,7 +168,7 @@ static __attribute__((noinline)) enum json_token long_string(struct json_scan *s
     if (p == scan->recall_begin) {
         quote = recall(scan, &has_escape);
     } else {
-        quote = find_first(p, scan->end, FIND_STOP);
+        quote = find_stop(p, scan->end);
         if (quote == scan->end || *quote != '"') {
             const struct run run = run_string(quote, scan->end);
 
@@ -536,7 +542,7 @@ static inline enum json_token leave(struct json_scan *scan, const char *p, enum 
 static __attribute__((noinline)) enum json_token pause_at(struct json_scan *scan, const char *p,
                                                           enum state state)
 {
-    const char *const next = lex_skip_space(p, scan->end);
+    const char *const next = find_content(p, scan->end);
 
     if (state == STATE_ERROR)
         return JSON_ERROR;

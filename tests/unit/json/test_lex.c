@@ -33,6 +33,32 @@ Test(json_find, finds_what_the_scalar_search_finds)
     }
 }
 
+Test(json_find, finds_content_after_white_space)
+{
+    static const char spaces[] = " \n\r\t\n ";
+
+    for (size_t len = 0; len < 80; len++) {
+        char *const text = guard_take(len);
+
+        for (size_t at = 0; at <= len; at++) {
+            for (uint32_t c = 0; c < 256; c++) {
+                for (size_t i = 0; i < len; i++)
+                    text[i] = spaces[i % (sizeof spaces - 1)];
+                if (at < len)
+                    text[at] = (char)c;
+                if (find_content(text, text + len) != find_content_scalar(text, text + len))
+                    cr_assert_fail("byte %u at %zu of %zu", c, at, len);
+            }
+        }
+        guard_free(text, len);
+    }
+    for (int c = 0; c < 256; c++) {
+        const char text = (char)c;
+
+        cr_assert_eq(find_content_scalar(&text, &text + 1) == &text, !lex_is_space(text));
+    }
+}
+
 Test(json_find, knows_its_bytes)
 {
     for (uint32_t c = 0; c < 256; c++) {
