@@ -1,4 +1,4 @@
-#include "openai_chat.h"
+#include "openai_chat_answer.h"
 
 #include "r2a/core/check.h"
 #include "r2a/json/text.h"
@@ -12,61 +12,8 @@
  *
  * Everything of a chunk that does not change within a stream is written once, into `head`. */
 
-#define PARTS_FIRST 4u
-
-/* A document's call, or an image that has not arrived whole. */
-struct gathered {
-    struct gathered *next;
-    struct text id, name; /* of the arena; an image: name = media type */
-    struct slice signature;
-    struct rope body;
-    bool is_custom, is_legacy;
-};
-
-struct open_part {
-    uint32_t part;
-    uint32_t call; /* number of the call within its choice */
-    uint8_t choice;
-    uint8_t kind; /* enum ir_part */
-    bool is_custom, is_legacy;
-    bool has_text;
-    uint32_t base; /* characters of the choice before this part */
-    struct gathered *gathered;
-};
-
-/* What a document needs beside the counters. */
-struct document {
-    struct rope content, reasoning, refusal, logprobs, refusal_logprobs;
-    struct gathered *calls, **calls_end;
-    bool has_content;
-};
-
-struct choice {
-    bool has_begun, has_stopped;
-    uint8_t stop;
-    uint32_t calls_count;
-    uint32_t images_count;
-    uint32_t chars;      /* code points of content */
-    uint32_t chars_base; /* of these, before the last text part */
-    struct rope *annotations;
-    struct rope *images; /* document */
-    struct document *document;
-};
-
-struct encoder {
-    const struct brief *brief;
-    struct slice head; /* `data: {… "choices":[{"index":` */
-    struct slice tail; /* `,"finish_reason":null}]…}` and the blank line */
-    struct open_part *parts;
-    uint32_t parts_count, parts_room;
-    uint32_t last; /* index of the part that had an event last */
-    bool is_document, has_ended;
-    uint64_t text_bytes; /* for an estimate */
-    struct ir_usage usage;
-    struct slice model, tier, fingerprint; /* of BEGIN, in the arena */
-    struct choice first;
-    struct choice *others; /* choices 1 … CHOICES_MAX - 1, in the arena */
-};
+#define PARTS_FIRST       4u
+#define DELTA_RESERVE_MAX 2000u /* a chunk up to this size is written in one piece */
 
 _Static_assert(sizeof(struct encoder) <= OPENAI_CHAT_ENCODER_SIZE, "what the row says");
 
@@ -137,17 +84,6 @@ void openai_chat_encoder_drop(void *encoder)
 
 /* --- the frame of a chunk --- */
 
-static struct slice model_of(const struct encoder *e)
-{
-    return e->brief->model.len > 0 ? e->brief->model : e->model;
-}
-
-static void write_id(const struct encoder *e, struct rope *out)
-{
-    rope_put(out, S("\"id\":\"chatcmpl-"));
-    rope_put(out, e->brief->id);
-}
-
 /* The literal run before every choice index, and the one after every delta. */
 static enum r2a_err make_head(struct encoder *e)
 {
@@ -155,11 +91,11 @@ static enum r2a_err make_head(struct encoder *e)
     char *to;
 
     rope_put(&rope, S("data: {"));
-    write_id(e, &rope);
+    openai_chat_write_id(e, &rope);
     rope_put(&rope, S("\",\"object\":\"chat.completion.chunk\",\"created\":"));
     rope_put_i64(&rope, e->brief->created);
     rope_put(&rope, S(",\"model\":"));
-    text_write_string(&rope, text_plain(model_of(e)));
+    text_write_string(&rope, text_plain(openai_chat_model_of(e)));
     if (e->tier.len > 0) {
         rope_put(&rope, S(",\"service_tier\":"));
         text_write_string(&rope, text_plain(e->tier));
@@ -180,17 +116,19 @@ static enum r2a_err make_head(struct encoder *e)
     return to != NULL ? R2A_OK : R2A_ERR_NO_MEMORY;
 }
 
-/* `{"index":c,"delta":{`; the caller writes the members and ends with close_delta. */
+/* How the delta of each choice begins. */
+static const struct slice delta_begins[CHOICES_MAX] = {
+    S_INIT("{\"index\":0,\"delta\":{"), S_INIT("{\"index\":1,\"delta\":{"),
+    S_INIT("{\"index\":2,\"delta\":{"), S_INIT("{\"index\":3,\"delta\":{"),
+    S_INIT("{\"index\":4,\"delta\":{"), S_INIT("{\"index\":5,\"delta\":{"),
+    S_INIT("{\"index\":6,\"delta\":{"), S_INIT("{\"index\":7,\"delta\":{"),
+};
+
+/* The caller writes the members of the delta and ends with close_delta. */
 static void open_delta(const struct encoder *e, uint8_t choice, struct rope *out)
 {
-    static const char digits[CHOICES_MAX][24] = {
-        "{\"index\":0,\"delta\":{", "{\"index\":1,\"delta\":{", "{\"index\":2,\"delta\":{",
-        "{\"index\":3,\"delta\":{", "{\"index\":4,\"delta\":{", "{\"index\":5,\"delta\":{",
-        "{\"index\":6,\"delta\":{", "{\"index\":7,\"delta\":{",
-    };
-
     rope_put(out, e->head);
-    rope_put(out, slice_of(digits[choice], 20));
+    rope_put(out, delta_begins[choice]);
 }
 
 static void close_delta(const struct encoder *e, struct rope *out)
@@ -436,6 +374,42 @@ static enum r2a_err gather_text(struct choice *choice, struct open_part *part, s
     return rope->err;
 }
 
+static char *copy(char *to, struct slice bytes)
+{
+    memcpy(to, bytes.ptr, bytes.len);
+    return to + bytes.len;
+}
+
+/* The chunk that makes up most of every stream, in one piece of rope where it fits. */
+static void write_text_delta(const struct encoder *e, const struct open_part *part,
+                             struct text text, struct rope *out)
+{
+    struct slice begin = delta_begins[part->choice];
+    struct slice name = part->kind == IR_PART_TEXT     ? S("\"content\":\"")
+                        : part->kind == IR_PART_REASON ? S("\"reasoning_content\":\"")
+                                                       : S("\"refusal\":\"");
+    size_t size = e->head.len + begin.len + name.len + text.len + 2 + e->tail.len;
+    char *to =
+        text.form == TEXT_ESCAPED && size <= DELTA_RESERVE_MAX ? rope_reserve(out, size) : NULL;
+
+    if (to != NULL) {
+        to = copy(to, e->head);
+        to = copy(to, begin);
+        to = copy(to, name);
+        to = copy(to, text_bytes(text));
+        *to++ = '"';
+        *to++ = '}';
+        (void)copy(to, e->tail);
+        rope_commit(out, size);
+        return;
+    }
+    open_delta(e, part->choice, out);
+    rope_put(out, name);
+    text_write_escaped_copy(out, text);
+    rope_put_char(out, '"');
+    close_delta(e, out);
+}
+
 static enum r2a_err write_text(struct encoder *e, const struct ir_event *event, struct rope *out)
 {
     struct open_part *part = find_part(e, event);
@@ -470,13 +444,7 @@ static enum r2a_err write_text(struct encoder *e, const struct ir_event *event, 
         write_call_delta(e, part, text, out);
         return R2A_OK;
     }
-    open_delta(e, part->choice, out);
-    rope_put(out, part->kind == IR_PART_TEXT     ? S("\"content\":\"")
-                  : part->kind == IR_PART_REASON ? S("\"reasoning_content\":\"")
-                                                 : S("\"refusal\":\""));
-    text_write_escaped_copy(out, text);
-    rope_put_char(out, '"');
-    close_delta(e, out);
+    write_text_delta(e, part, text, out);
     return R2A_OK;
 }
 
@@ -672,30 +640,6 @@ static enum r2a_err write_logprobs(struct encoder *e, const struct ir_event *eve
 
 /* --- the end --- */
 
-static struct slice finish_reason(const struct encoder *e, const struct choice *choice)
-{
-    switch ((enum ir_stop)choice->stop) {
-    case IR_STOP_TOOL:
-        if (choice->calls_count == 0)
-            return S("stop");
-        return e->brief->is_legacy_functions ? S("function_call") : S("tool_calls");
-    case IR_STOP_LENGTH:
-    case IR_STOP_CONTEXT:
-        return S("length");
-    case IR_STOP_FILTER:
-    case IR_STOP_RECITATION:
-    case IR_STOP_REFUSAL:
-        return S("content_filter");
-    case IR_STOP_END:
-    case IR_STOP_SEQUENCE:
-    case IR_STOP_PAUSE:
-    case IR_STOP_BAD_CALL:
-    case IR_STOP_OTHER:
-        break;
-    }
-    return S("stop");
-}
-
 static enum r2a_err write_stop(struct encoder *e, const struct ir_event *event, struct rope *out)
 {
     struct choice *choice = choice_of(e, event->choice);
@@ -733,213 +677,25 @@ static enum r2a_err write_stop(struct encoder *e, const struct ir_event *event, 
     }
     open_delta(e, event->choice, out);
     rope_put(out, S("},\"finish_reason\":\""));
-    rope_put(out, finish_reason(e, choice));
+    rope_put(out, openai_chat_finish_reason(e, choice));
     rope_put(out, e->brief->usage_asked ? S("\"}],\"usage\":null}\n\n") : S("\"}]}\n\n"));
     return R2A_OK;
-}
-
-static void write_usage(const struct encoder *e, struct rope *out)
-{
-    const struct ir_usage *usage = &e->usage;
-    uint64_t input = usage->has & IR_HAS_INPUT ? usage->input : brief_estimate(e->brief);
-    uint64_t output = usage->has & IR_HAS_OUTPUT ? usage->output : (e->text_bytes + 3) / 4;
-
-    rope_put(out, S("{\"prompt_tokens\":"));
-    rope_put_u64(out, input);
-    rope_put(out, S(",\"completion_tokens\":"));
-    rope_put_u64(out, output);
-    rope_put(out, S(",\"total_tokens\":"));
-    rope_put_u64(out, input + output);
-    if (usage->has & (IR_HAS_CACHE_READ | IR_HAS_CACHE_WRITE)) {
-        rope_put(out, S(",\"prompt_tokens_details\":{\"cached_tokens\":"));
-        rope_put_u64(out, usage->cache_read);
-        if (usage->has & IR_HAS_CACHE_WRITE) {
-            rope_put(out, S(",\"cache_write_tokens\":"));
-            rope_put_u64(out, usage->cache_write);
-        }
-        rope_put_char(out, '}');
-    }
-    if (usage->has & IR_HAS_REASONING) {
-        rope_put(out, S(",\"completion_tokens_details\":{\"reasoning_tokens\":"));
-        rope_put_u64(out, usage->reasoning);
-        rope_put_char(out, '}');
-    }
-    rope_put_char(out, '}');
-}
-
-/* `"name":"…"`, or with null where there is nothing. */
-static void write_member(struct rope *out, struct slice name, struct rope *value, bool writes_null)
-{
-    if (value->bytes == 0 && !writes_null)
-        return;
-    rope_put_char(out, ',');
-    rope_put(out, name);
-    if (value->bytes == 0) {
-        rope_put(out, S("null"));
-        return;
-    }
-    rope_put_char(out, '"');
-    rope_append(out, value);
-    rope_put_char(out, '"');
-}
-
-static void write_list(struct rope *out, struct slice name, struct rope *list)
-{
-    if (list == NULL || list->bytes == 0)
-        return;
-    rope_put(out, name);
-    rope_append(out, list);
-    rope_put_char(out, ']');
-}
-
-static void write_document_calls(const struct document *document, struct rope *out)
-{
-    bool is_first = true;
-
-    for (struct gathered *call = document->calls; call != NULL; call = call->next) {
-        if (call->is_legacy) {
-            rope_put(out, S(",\"function_call\":{\"name\":\""));
-            text_write_escaped_copy(out, call->name);
-            rope_put(out, S("\",\"arguments\":\""));
-            rope_append(out, &call->body);
-            rope_put(out, S("\"}"));
-            continue;
-        }
-        rope_put(out, is_first ? S(",\"tool_calls\":[{\"id\":\"") : S(",{\"id\":\""));
-        is_first = false;
-        text_write_escaped_copy(out, call->id);
-        rope_put(out, call->is_custom ? S("\",\"type\":\"custom\",\"custom\":{\"name\":\"")
-                                      : S("\",\"type\":\"function\",\"function\":{\"name\":\""));
-        text_write_escaped_copy(out, call->name);
-        rope_put(out, call->is_custom ? S("\",\"input\":\"") : S("\",\"arguments\":\""));
-        rope_append(out, &call->body);
-        rope_put(out, S("\"}"));
-        if (call->signature.len > 0) {
-            rope_put(out, S(",\"extra_content\":{\"google\":{\"thought_signature\":"));
-            text_write_string(out, text_plain(call->signature));
-            rope_put(out, S("}}"));
-        }
-        rope_put_char(out, '}');
-    }
-    if (!is_first)
-        rope_put_char(out, ']');
-}
-
-static void write_document_choice(struct encoder *e, uint32_t index, struct choice *choice,
-                                  struct rope *out)
-{
-    struct document *document = choice->document;
-
-    rope_put(out, S("{\"index\":"));
-    rope_put_u64(out, index);
-    rope_put(out, S(",\"message\":{\"role\":\"assistant\""));
-    write_member(out, S("\"content\":"), &document->content, true);
-    write_member(out, S("\"refusal\":"), &document->refusal, true);
-    write_member(out, S("\"reasoning_content\":"), &document->reasoning, false);
-    write_document_calls(document, out);
-    write_list(out, S(",\"annotations\":["), choice->annotations);
-    write_list(out, S(",\"images\":["), choice->images);
-    rope_put(out, S("},\"logprobs\":"));
-    if (document->logprobs.bytes + document->refusal_logprobs.bytes == 0) {
-        rope_put(out, S("null"));
-    } else {
-        rope_put(out, S("{\"content\":"));
-        if (document->logprobs.bytes > 0)
-            write_list(out, S("["), &document->logprobs);
-        else
-            rope_put(out, S("null"));
-        rope_put(out, S(",\"refusal\":"));
-        if (document->refusal_logprobs.bytes > 0)
-            write_list(out, S("["), &document->refusal_logprobs);
-        else
-            rope_put(out, S("null"));
-        rope_put_char(out, '}');
-    }
-    rope_put(out, S(",\"finish_reason\":\""));
-    rope_put(out, finish_reason(e, choice));
-    rope_put(out, S("\"}"));
-}
-
-static void write_document(struct encoder *e, struct rope *out)
-{
-    rope_put_char(out, '{');
-    write_id(e, out);
-    rope_put(out, S("\",\"object\":\"chat.completion\",\"created\":"));
-    rope_put_i64(out, e->brief->created);
-    rope_put(out, S(",\"model\":"));
-    text_write_string(out, text_plain(model_of(e)));
-    rope_put(out, S(",\"choices\":["));
-    for (uint8_t i = 0, written = 0; i < CHOICES_MAX; i++) {
-        struct choice *choice = i == 0 ? &e->first : e->others == NULL ? NULL : &e->others[i - 1];
-
-        if (choice == NULL || choice->document == NULL)
-            continue;
-        if (written++ > 0)
-            rope_put_char(out, ',');
-        write_document_choice(e, i, choice, out);
-    }
-    rope_put(out, S("],\"usage\":"));
-    write_usage(e, out);
-    if (e->tier.len > 0) {
-        rope_put(out, S(",\"service_tier\":"));
-        text_write_string(out, text_plain(e->tier));
-    }
-    rope_put(out, S(",\"system_fingerprint\":"));
-    if (e->fingerprint.len > 0)
-        text_write_string(out, text_plain(e->fingerprint));
-    else
-        rope_put(out, S("null"));
-    rope_put_char(out, '}');
 }
 
 static void write_end(struct encoder *e, struct rope *out)
 {
     e->has_ended = true;
     if (e->is_document) {
-        write_document(e, out);
+        openai_chat_write_document(e, out);
         return;
     }
     if (e->brief->usage_asked) {
         rope_put(out, e->head);
         rope_put(out, S("],\"usage\":"));
-        write_usage(e, out);
+        openai_chat_write_usage(e, out);
         rope_put(out, S("}\n\n"));
     }
     rope_put(out, S("data: [DONE]\n\n"));
-}
-
-uint16_t openai_chat_error_body(const struct fault *fault, struct rope *out)
-{
-    const struct fault_row *row = &fault_rows[fault->kind < FAULT_KINDS ? fault->kind : 0];
-    struct text message = fault->message;
-
-    if (message.len == 0)
-        message = text_plain(slice_from_z(fault->err != R2A_OK ? r2a_err_text((int32_t)fault->err)
-                                                               : row->openai_type));
-    rope_put(out, S("{\"error\":{\"message\":\""));
-    text_write_escaped_copy(out, message);
-    rope_put(out, S("\",\"type\":\""));
-    rope_put(out, slice_from_z(row->openai_type));
-    rope_put(out, S("\",\"param\":"));
-    if (fault->param.len > 0) {
-        rope_put_char(out, '"');
-        text_write_escaped_copy(out, fault->param);
-        rope_put_char(out, '"');
-    } else {
-        rope_put(out, S("null"));
-    }
-    rope_put(out, S(",\"code\":"));
-    if (row->openai_code != NULL) {
-        text_write_string(out, text_plain(slice_from_z(row->openai_code)));
-    } else if (fault->code.len > 0 && row->openai_status < 500) {
-        rope_put_char(out, '"');
-        text_write_escaped_copy(out, fault->code);
-        rope_put_char(out, '"');
-    } else {
-        rope_put(out, S("null"));
-    }
-    rope_put(out, S("}}"));
-    return fault->status != 0 ? fault->status : row->openai_status;
 }
 
 /* Open parts are not closed and no choice is finished: what looks complete could be acted on. */

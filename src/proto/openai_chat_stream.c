@@ -1,12 +1,9 @@
-#include "openai_chat.h"
+#include "openai_chat_stream.h"
 
-#include "common.h"
-#include "member.h"
 #include "openai_chat_usage.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
-#include "r2a/proto/fault_read.h"
 
 /* An upstream's Chat Completions answer, chunks or one document, into events (conversion.md 3.2).
  *
@@ -16,78 +13,21 @@
  * side until the end, because their fragments may interleave. The finish reason is only remembered:
  * some servers send more after it, and STOP is issued when the stream proves to be complete. */
 
-#define SLOTS_FIRST  4u
-#define NO_PART      UINT32_MAX
-#define LEGACY_INDEX (-1)
-
-/* A tool call of the upstream. */
-struct slot {
-    int64_t index; /* as the upstream numbers it; LEGACY_INDEX, or below it where it does not */
-    uint64_t id_hash;
-    uint32_t part;
-    uint8_t choice;
-    uint8_t hold_len;
-    bool has_id, is_open, is_closed;
-    bool is_custom; /* free text on the wire too */
-    char hold[TEXT_HOLD_BYTES_MAX];
-    struct unwrap *unwrap;   /* a free-form tool that went up as a function */
-    struct pending *pending; /* while the name is missing */
-};
-
-struct pending {
-    struct text id;
-    struct rope args; /* form ESCAPED */
-    bool is_custom;
-};
-
-struct choice {
-    bool is_seen, has_finish, has_calls, is_open;
-    uint8_t kind; /* of the open part */
-    uint8_t stop; /* enum ir_stop */
-    uint8_t hold_len;
-    uint8_t texts_count; /* text parts so far, 2: more than one */
-    char hold[TEXT_HOLD_BYTES_MAX];
-    uint32_t part; /* of the open part */
-    uint32_t parts_count;
-    uint32_t text_part; /* last text part */
-    struct slot *last;
-    struct text sequence; /* the stop sequence that matched, in the arena */
-};
-
-struct decoder {
-    const struct target *target;
-    const struct brief *brief;
-    bool has_begun, has_ended;
-    uint32_t slots_count, slots_room, ids_made;
-    struct slot **slots; /* in the arena */
-    struct choice first;
-    struct choice *others;
-};
+#define MISSES_MAX 8u /* moulds in a row that no chunk fitted: the server's chunks all differ */
 
 _Static_assert(sizeof(struct decoder) <= OPENAI_CHAT_DECODER_SIZE, "what the row says");
-
-#define TRY(call)                      \
-    do {                               \
-        enum r2a_err try_err = (call); \
-        if (try_err != R2A_OK)         \
-            return try_err;            \
-    } while (0)
 
 void openai_chat_decoder_init(void *decoder, const struct target *target, const struct brief *brief)
 {
     struct decoder *d = decoder;
 
     *d = (struct decoder){.target = target, .brief = brief};
-    d->first.text_part = NO_PART;
+    d->first.text_part = CHOICE_NO_PART;
 }
 
 void openai_chat_decoder_drop(void *decoder)
 {
-    struct decoder *d = decoder;
-
-    for (uint32_t i = 0; i < d->slots_count; i++)
-        if (d->slots[i]->pending != NULL)
-            rope_clear(&d->slots[i]->pending->args);
+    openai_chat_drop_calls(decoder);
 }
 
 /* Choices beyond CHOICES_MAX exist only in a relay, which merely observes: NULL. */
@@ -101,7 +41,7 @@ static struct choice *choice_of(struct decoder *d, int64_t index)
         if (d->others == NULL) {
             d->others = arena_take_zero(d->brief->arena, (CHOICES_MAX - 1) * sizeof(*d->others));
             for (uint32_t i = 0; d->others != NULL && i + 1 < CHOICES_MAX; i++)
-                d->others[i].text_part = NO_PART;
+                d->others[i].text_part = CHOICE_NO_PART;
         }
         if (d->others == NULL)
             return NULL;
@@ -109,592 +49,6 @@ static struct choice *choice_of(struct decoder *d, int64_t index)
     }
     choice->is_seen = true;
     return choice;
-}
-
-/* --- errors --- */
-
-static enum r2a_err put_fault(struct decoder *d, struct ir_sink *sink, const struct fault *fault)
-{
-    d->has_ended = true;
-    return ir_put(sink, &(struct ir_event){.kind = IR_ERROR, .u.fault = fault});
-}
-
-static enum r2a_err put_error(struct decoder *d, struct ir_sink *sink, enum r2a_err err,
-                              struct slice message)
-{
-    struct fault fault = fault_of(FAULT_BAD_GATEWAY, message);
-
-    fault.err = err;
-    fault.phase = FAULT_PHASE_STREAM;
-    return put_fault(d, sink, &fault);
-}
-
-/* What the upstream itself reports, anywhere in its answer. */
-static enum r2a_err put_reported(struct decoder *d, struct ir_sink *sink, struct slice body)
-{
-    struct fault fault = fault_of(FAULT_SERVER, (struct slice){0});
-
-    fault_read(&(struct fault_source){.body = body}, d->brief->arena, &fault);
-    fault.phase = FAULT_PHASE_STREAM;
-    return put_fault(d, sink, &fault);
-}
-
-/* --- text runs --- */
-
-static enum r2a_err put_piece(struct ir_sink *sink, uint8_t choice, uint32_t part, struct text text)
-{
-    return ir_put(
-        sink, &(struct ir_event){.kind = IR_TEXT, .choice = choice, .part = part, .u.text = text});
-}
-
-/* Puts a piece; what a surrogate pair's first half at its end needs is kept for the next one.
- * (Vendors cut tokens inside emoji.) */
-static enum r2a_err put_safe(struct ir_sink *sink, uint8_t choice, uint32_t part, char *hold,
-                             uint8_t *hold_len, struct text text)
-{
-    char joined[2 * TEXT_HOLD_BYTES_MAX];
-    size_t safe;
-
-    if (*hold_len > 0) {
-        size_t more = text.len < TEXT_HOLD_BYTES_MAX ? text.len : TEXT_HOLD_BYTES_MAX;
-        struct text front;
-
-        /* Only a whole unit may be taken from the front of this piece: the other half, or none. */
-        memcpy(joined, hold, *hold_len);
-        memcpy(joined + *hold_len, text.ptr, more);
-        front = text_escaped(slice_of(joined, *hold_len));
-        if (more >= 6 && text.ptr[0] == '\\' && text.ptr[1] == 'u' && (text.ptr[2] | 0x20) == 'd' &&
-            (text.ptr[3] | 0x20) >= 'c') {
-            front.len = (uint32_t)*hold_len + 6;
-            text.ptr += 6;
-            text.len -= 6;
-        }
-        *hold_len = 0;
-        TRY(put_piece(sink, choice, part, front));
-        if (text.len == 0)
-            return R2A_OK;
-    }
-    safe = text_safe_len(text);
-    if (safe < text.len) {
-        check(text.len - safe <= TEXT_HOLD_BYTES_MAX);
-        memcpy(hold, text.ptr + safe, text.len - safe);
-        *hold_len = (uint8_t)(text.len - safe);
-        text.len = (uint32_t)safe;
-        if (text.len == 0)
-            return R2A_OK;
-    }
-    return put_piece(sink, choice, part, text);
-}
-
-/* What is still held when a part closes is half a pair for good. */
-static enum r2a_err put_held(struct ir_sink *sink, uint8_t choice, uint32_t part, const char *hold,
-                             uint8_t *hold_len)
-{
-    struct text text = text_escaped(slice_of(hold, *hold_len));
-
-    *hold_len = 0;
-    return text.len > 0 ? put_piece(sink, choice, part, text) : R2A_OK;
-}
-
-static enum r2a_err put_end_of(struct ir_sink *sink, uint8_t what, uint8_t choice, uint32_t part)
-{
-    return ir_put(sink, &(struct ir_event){
-                            .kind = IR_PART_END, .what = what, .choice = choice, .part = part});
-}
-
-static enum r2a_err close_run(struct ir_sink *sink, uint8_t index, struct choice *choice)
-{
-    if (!choice->is_open)
-        return R2A_OK;
-    choice->is_open = false;
-    TRY(put_held(sink, index, choice->part, choice->hold, &choice->hold_len));
-    return put_end_of(sink, choice->kind, index, choice->part);
-}
-
-/* Unwrapped pieces of a free-form call. */
-struct unwrapping {
-    struct ir_sink *sink;
-    uint32_t part;
-    uint8_t choice;
-};
-
-static enum r2a_err put_unwrapped(void *context, struct text text)
-{
-    const struct unwrapping *u = context;
-
-    return text.len > 0 ? put_piece(u->sink, u->choice, u->part, text) : R2A_OK;
-}
-
-static enum r2a_err close_call(struct ir_sink *sink, struct slot *slot)
-{
-    struct unwrapping unwrapping = {.sink = sink, .part = slot->part, .choice = slot->choice};
-
-    if (!slot->is_open || slot->is_closed)
-        return R2A_OK;
-    slot->is_closed = true;
-    TRY(put_held(sink, slot->choice, slot->part, slot->hold, &slot->hold_len));
-    if (slot->unwrap != NULL)
-        TRY(unwrap_end(slot->unwrap, put_unwrapped, &unwrapping));
-    return put_end_of(sink, IR_PART_CALL, slot->choice, slot->part);
-}
-
-static enum r2a_err close_calls(struct decoder *d, struct ir_sink *sink, uint8_t index)
-{
-    for (uint32_t i = 0; i < d->slots_count; i++)
-        if (d->slots[i]->choice == index)
-            TRY(close_call(sink, d->slots[i]));
-    return R2A_OK;
-}
-
-/* A piece of text, reasoning or refusal. */
-static enum r2a_err put_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                            struct choice *choice, uint8_t kind, struct text text)
-{
-    if (text.len == 0)
-        return R2A_OK;
-    if (!choice->is_open || choice->kind != kind) {
-        /* A parser's left-overs between calls, not words. */
-        if (choice->has_calls && !choice->is_open && kind == IR_PART_TEXT && text_is_blank(text))
-            return R2A_OK;
-        TRY(close_run(sink, index, choice));
-        if (choice->has_calls)
-            TRY(close_calls(d, sink, index));
-        choice->is_open = true;
-        choice->kind = kind;
-        choice->part = choice->parts_count++;
-        if (kind == IR_PART_TEXT) {
-            choice->text_part = choice->part;
-            choice->texts_count = choice->texts_count == 0 ? 1 : 2;
-        }
-        TRY(ir_put(sink,
-                   &(struct ir_event){
-                       .kind = IR_PART, .what = kind, .choice = index, .part = choice->part}));
-    }
-    return put_safe(sink, index, choice->part, choice->hold, &choice->hold_len, text);
-}
-
-/* --- calls --- */
-
-static struct slot *new_slot(struct decoder *d, uint8_t choice, int64_t index)
-{
-    struct slot *slot;
-
-    if (d->slots_count == d->slots_room) {
-        uint32_t room = d->slots_room == 0 ? SLOTS_FIRST : d->slots_room * 2;
-        struct slot **slots;
-
-        if (room > OPEN_CALLS_MAX)
-            return NULL;
-        slots = arena_take(d->brief->arena, room * sizeof(struct slot *));
-        if (slots == NULL)
-            return NULL;
-        if (d->slots_count > 0)
-            memcpy(slots, d->slots, d->slots_count * sizeof(struct slot *));
-        d->slots = slots;
-        d->slots_room = room;
-    }
-    slot = arena_take_zero(d->brief->arena, sizeof(*slot));
-    if (slot == NULL)
-        return NULL;
-    slot->index = index;
-    slot->choice = choice;
-    d->slots[d->slots_count++] = slot;
-    return slot;
-}
-
-/* The latest one: a server that gives every call index 0 means the last. */
-static struct slot *slot_at(const struct decoder *d, uint8_t choice, int64_t index)
-{
-    for (uint32_t i = d->slots_count; i > 0; i--)
-        if (d->slots[i - 1]->choice == choice && d->slots[i - 1]->index == index)
-            return d->slots[i - 1];
-    return NULL;
-}
-
-static struct slot *slot_of_id(const struct decoder *d, uint8_t choice, uint64_t hash)
-{
-    for (uint32_t i = d->slots_count; i > 0; i--)
-        if (d->slots[i - 1]->choice == choice && d->slots[i - 1]->has_id &&
-            d->slots[i - 1]->id_hash == hash)
-            return d->slots[i - 1];
-    return NULL;
-}
-
-enum item {
-    ITEM_INDEX,
-    ITEM_ID,
-    ITEM_FUNCTION,
-    ITEM_CUSTOM,
-    ITEM_EXTRA,
-    ITEMS,
-};
-static const struct slice item_names[ITEMS] = {
-    [ITEM_INDEX] = S_INIT("index"),         [ITEM_ID] = S_INIT("id"),
-    [ITEM_FUNCTION] = S_INIT("function"),   [ITEM_CUSTOM] = S_INIT("custom"),
-    [ITEM_EXTRA] = S_INIT("extra_content"),
-};
-
-/* Which call an element of tool_calls belongs to (conversion.md 3.2). NULL: no room for it. */
-static struct slot *find_slot(struct decoder *d, uint8_t index, struct choice *choice,
-                              const struct member *number, struct text id, struct text name)
-{
-    uint64_t hash = id.len > 0 ? text_hash(id) : 0;
-    struct slot *slot;
-    int64_t at;
-
-    if (member_int(number, &at)) {
-        slot = slot_at(d, index, at);
-        if (slot != NULL && id.len > 0 && slot->has_id && slot->id_hash != hash && name.len > 0)
-            slot = NULL;
-        return slot != NULL ? slot : new_slot(d, index, at);
-    }
-    slot = id.len > 0 ? slot_of_id(d, index, hash) : NULL;
-    if (slot == NULL && id.len == 0 && name.len == 0)
-        slot = choice->last;
-    return slot != NULL ? slot : new_slot(d, index, LEGACY_INDEX - 1 - (int64_t)d->slots_count);
-}
-
-static enum r2a_err put_args(struct ir_sink *sink, struct slot *slot, struct text args)
-{
-    struct unwrapping unwrapping = {.sink = sink, .part = slot->part, .choice = slot->choice};
-
-    if (slot->unwrap != NULL)
-        return unwrap_feed(slot->unwrap, args, put_unwrapped, &unwrapping);
-    if (args.form == TEXT_JSON)
-        return put_piece(sink, slot->choice, slot->part, args);
-    return put_safe(sink, slot->choice, slot->part, slot->hold, &slot->hold_len, args);
-}
-
-/* Keeps arguments until the name is known. False: too many, or no memory. */
-static bool keep_args(struct decoder *d, struct slot *slot, struct text args)
-{
-    if (slot->pending == NULL) {
-        slot->pending = arena_take_zero(d->brief->arena, sizeof(*slot->pending));
-        if (slot->pending == NULL)
-            return false;
-        slot->pending->args.mem = d->brief->mem;
-        slot->pending->args.bytes_max = CALL_ARGS_BYTES_MAX;
-    }
-    if (args.form == TEXT_JSON)
-        text_write_json_compact_escaped(&slot->pending->args, args);
-    else
-        text_write_escaped_copy(&slot->pending->args, args);
-    return slot->pending->args.err == R2A_OK;
-}
-
-static enum r2a_err put_pending(struct decoder *d, struct ir_sink *sink, struct slot *slot)
-{
-    struct pending *pending = slot->pending;
-    char *bytes;
-    enum r2a_err err;
-    size_t len;
-
-    if (pending == NULL)
-        return R2A_OK;
-    len = pending->args.bytes;
-    if (len == 0)
-        return R2A_OK;
-    bytes = arena_take(d->brief->arena, len);
-    if (bytes == NULL)
-        return R2A_ERR_NO_MEMORY;
-    rope_copy_out(&pending->args, bytes);
-    rope_clear(&pending->args);
-    err = put_args(sink, slot, text_escaped(slice_of(bytes, len)));
-    return err;
-}
-
-static enum r2a_err open_call(struct decoder *d, struct ir_sink *sink, struct choice *choice,
-                              struct slot *slot, struct text id, struct text name, uint8_t flags)
-{
-    char made[32];
-    bool is_wrapped = false;
-
-    if (id.len == 0 && slot->pending != NULL)
-        id = slot->pending->id;
-    if (id.len == 0)
-        id = text_plain(slice_of(
-            made, brief_make_id(d->brief, d->brief->ids_made + d->ids_made++, S("call_"), made)));
-    TRY(close_run(sink, slot->choice, choice));
-    slot->part = choice->parts_count++;
-    slot->is_open = true;
-    choice->has_calls = true;
-    TRY(call_put_open(sink, d->brief, slot->choice, slot->part, flags, id, name, &is_wrapped));
-    if (is_wrapped && !(flags & IR_CUSTOM)) {
-        slot->unwrap = arena_take_zero(d->brief->arena, sizeof(*slot->unwrap));
-        if (slot->unwrap == NULL)
-            return R2A_ERR_NO_MEMORY;
-    }
-    return put_pending(d, sink, slot);
-}
-
-/* One fragment of a call, whatever the form it came in. */
-static enum r2a_err put_call(struct decoder *d, struct ir_sink *sink, struct choice *choice,
-                             struct slot *slot, struct text id, struct text name, struct text args,
-                             uint8_t flags)
-{
-    choice->last = slot;
-    if (id.len > 0 && !slot->has_id) {
-        slot->has_id = true;
-        slot->id_hash = text_hash(id);
-        if (!slot->is_open && name.len == 0) {
-            struct slice copy = arena_copy(d->brief->arena, text_bytes(id));
-
-            if (!keep_args(d, slot, (struct text){0}))
-                return R2A_ERR_NO_MEMORY;
-            slot->pending->id = (struct text){copy.ptr, (uint32_t)copy.len, id.form};
-        }
-    }
-    if (!slot->is_open && name.len > 0)
-        TRY(open_call(d, sink, choice, slot, id, name, flags));
-    if (args.len == 0)
-        return R2A_OK;
-    if (slot->is_closed)
-        return put_error(d, sink, R2A_ERR_INVALID,
-                         S("The upstream sent arguments of a tool call after it had gone on."));
-    if (slot->is_open)
-        return put_args(sink, slot, args);
-    if (!keep_args(d, slot, args))
-        return put_error(d, sink, R2A_ERR_LIMIT,
-                         S("The upstream sent too long arguments of a tool call without a name."));
-    return R2A_OK;
-}
-
-static struct text args_of(const struct member *args)
-{
-    return member_is(args, JSON_OBJECT) ? member_json(args) : member_text(args);
-}
-
-static enum r2a_err put_extra(struct ir_sink *sink, const struct slot *slot,
-                              const struct member *extra)
-{
-    static const struct slice google_name = S_INIT("google");
-    static const struct slice name = S_INIT("thought_signature");
-    struct member google, member;
-
-    if (!slot->is_open || slot->is_closed || !member_is(extra, JSON_OBJECT) ||
-        !members_of(extra->raw, &google_name, 1, &google) || !member_is(&google, JSON_OBJECT) ||
-        !members_of(google.raw, &name, 1, &member) || member_text(&member).len == 0)
-        return R2A_OK;
-    return ir_put(sink, &(struct ir_event){
-                            .kind = IR_FIELD,
-                            .what = IR_FIELD_SEAL,
-                            .choice = slot->choice,
-                            .part = slot->part,
-                            .u.field = {.value = member_text(&member), .number = IR_SEAL_THOUGHT}});
-}
-
-enum invoked { INV_NAME, INV_ARGUMENTS, INV_INPUT, INVS };
-static const struct slice invoked_names[INVS] = {S_INIT("name"), S_INIT("arguments"),
-                                                 S_INIT("input")};
-
-static enum r2a_err put_tool_call(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                  struct choice *choice, const struct member *item)
-{
-    bool is_custom =
-        !member_is(&item[ITEM_FUNCTION], JSON_OBJECT) && member_is(&item[ITEM_CUSTOM], JSON_OBJECT);
-    struct text id = member_text(&item[ITEM_ID]), name;
-    struct member inner[INVS] = {{0}};
-    struct slot *slot;
-
-    (void)members_of(item[is_custom ? ITEM_CUSTOM : ITEM_FUNCTION].raw, invoked_names, INVS, inner);
-    name = member_text(&inner[INV_NAME]);
-    slot = find_slot(d, index, choice, &item[ITEM_INDEX], id, name);
-    if (slot == NULL)
-        return put_error(d, sink, R2A_ERR_LIMIT, S("The upstream made too many tool calls."));
-    TRY(put_call(d, sink, choice, slot, id, name,
-                 args_of(&inner[is_custom ? INV_INPUT : INV_ARGUMENTS]),
-                 is_custom ? IR_CUSTOM : 0));
-    return d->has_ended ? R2A_OK : put_extra(sink, slot, &item[ITEM_EXTRA]);
-}
-
-static enum r2a_err put_tool_calls(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                   struct choice *choice, struct slice raw)
-{
-    struct member item[ITEMS];
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, raw);
-    (void)json_next(&scan);
-    while ((token = json_next(&scan)) != JSON_ARRAY_END && token != JSON_ERROR && !d->has_ended) {
-        if (token != JSON_OBJECT) {
-            if (!json_skip_after(&scan, token, NULL))
-                break;
-            continue;
-        }
-        if (!members_read(&scan, item_names, ITEMS, item, NULL, NULL, NULL))
-            break;
-        TRY(put_tool_call(d, sink, index, choice, item));
-    }
-    return R2A_OK;
-}
-
-static enum r2a_err put_function_call(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                      struct choice *choice, struct slice raw)
-{
-    struct member inner[INVS];
-    struct slot *slot = slot_at(d, index, LEGACY_INDEX);
-
-    if (slot == NULL)
-        slot = new_slot(d, index, LEGACY_INDEX);
-    if (slot == NULL || !members_of(raw, invoked_names, INVS, inner))
-        return R2A_ERR_NO_MEMORY;
-    return put_call(d, sink, choice, slot, (struct text){0}, member_text(&inner[INV_NAME]),
-                    args_of(&inner[INV_ARGUMENTS]), IR_LEGACY);
-}
-
-/* --- images and citations --- */
-
-static enum r2a_err put_image(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                              struct choice *choice, struct text url)
-{
-    struct ir_event event = {.choice = index, .what = IR_PART_IMAGE};
-    struct data_url data;
-
-    if (url.len == 0 || !data_url_read(url, d->brief->arena, &data))
-        return R2A_OK;
-    TRY(close_run(sink, index, choice));
-    event.part = choice->parts_count++;
-    event.kind = IR_PART;
-    TRY(ir_put(sink, &event));
-    event.kind = IR_FIELD;
-    event.what = IR_FIELD_SOURCE;
-    event.u.field.number = data.is_data ? IR_SOURCE_BASE64 : IR_SOURCE_URL;
-    TRY(ir_put(sink, &event));
-    if (data.mime.len > 0) {
-        event.what = IR_FIELD_MIME;
-        event.u.field.value = text_plain(data.mime);
-        event.u.field.number = 0;
-        TRY(ir_put(sink, &event));
-    }
-    event.kind = IR_TEXT;
-    event.what = 0;
-    event.flags = IR_WHOLE;
-    event.u.text = data.data;
-    TRY(ir_put(sink, &event));
-    return put_end_of(sink, IR_PART_IMAGE, index, event.part);
-}
-
-/* {"type":"image_url","image_url":{"url":…}} of `images`, or among content parts. */
-static struct text image_url_of(const struct member *value)
-{
-    static const struct slice name = S_INIT("url");
-    struct member url;
-
-    if (member_is(value, JSON_OBJECT) && members_of(value->raw, &name, 1, &url))
-        return member_text(&url);
-    return member_text(value);
-}
-
-static enum r2a_err put_images(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                               struct choice *choice, struct slice raw)
-{
-    static const struct slice name = S_INIT("image_url");
-    struct member member;
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, raw);
-    (void)json_next(&scan);
-    while ((token = json_next(&scan)) == JSON_OBJECT) {
-        if (!members_read(&scan, &name, 1, &member, NULL, NULL, NULL))
-            break;
-        TRY(put_image(d, sink, index, choice, image_url_of(&member)));
-    }
-    return R2A_OK;
-}
-
-static enum r2a_err put_annotations(struct ir_sink *sink, uint8_t index,
-                                    const struct choice *choice, struct slice raw)
-{
-    enum { URL, TITLE, START, END, CONTENT };
-    static const struct slice outer = S_INIT("url_citation");
-    static const struct slice names[] = {S_INIT("url"), S_INIT("title"), S_INIT("start_index"),
-                                         S_INIT("end_index"), S_INIT("content")};
-    struct member citation, members[array_count(names)];
-    struct json_scan scan;
-
-    if (choice->text_part == NO_PART)
-        return R2A_OK; /* nothing they could belong to */
-    json_open(&scan, raw);
-    (void)json_next(&scan);
-    while (json_next(&scan) == JSON_OBJECT) {
-        struct ir_cite cite = {.start = -1, .end = -1, .document = -1};
-
-        if (!members_read(&scan, &outer, 1, &citation, NULL, NULL, NULL))
-            break;
-        if (!member_is(&citation, JSON_OBJECT) ||
-            !members_of(citation.raw, names, array_count(names), members))
-            continue;
-        cite.url = member_text(&members[URL]);
-        cite.title = member_text(&members[TITLE]);
-        cite.quoted = member_text(&members[CONTENT]);
-        /* Their offsets count in the whole message: they are a part's only if it has no other. */
-        if (choice->texts_count == 1) {
-            (void)member_int(&members[START], &cite.start);
-            (void)member_int(&members[END], &cite.end);
-        }
-        TRY(ir_put(sink, &(struct ir_event){.kind = IR_CITE,
-                                            .choice = index,
-                                            .part = choice->text_part,
-                                            .u.cite = &cite}));
-    }
-    return R2A_OK;
-}
-
-/* --- content and reasoning --- */
-
-/* Content that is an array (Mistral): text, thinking, refusals, images. */
-static enum r2a_err put_parts(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                              struct choice *choice, struct slice raw, uint8_t kind)
-{
-    enum { TEXT, THINKING, REFUSAL, IMAGE };
-    static const struct slice names[] = {S_INIT("text"), S_INIT("thinking"), S_INIT("refusal"),
-                                         S_INIT("image_url")};
-    struct member members[array_count(names)];
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, raw);
-    (void)json_next(&scan);
-    while ((token = json_next(&scan)) != JSON_ARRAY_END && token != JSON_ERROR) {
-        if (token != JSON_OBJECT) {
-            if (token == JSON_STRING)
-                TRY(put_run(d, sink, index, choice, kind, text_escaped(scan.text)));
-            else if (!json_skip_after(&scan, token, NULL))
-                break;
-            continue;
-        }
-        if (!members_read(&scan, names, array_count(names), members, NULL, NULL, NULL))
-            break;
-        TRY(put_run(d, sink, index, choice, kind, member_text(&members[TEXT])));
-        TRY(put_run(d, sink, index, choice, IR_PART_REFUSAL, member_text(&members[REFUSAL])));
-        TRY(put_run(d, sink, index, choice, IR_PART_REASON, member_text(&members[THINKING])));
-        if (member_is(&members[THINKING], JSON_ARRAY) && kind != IR_PART_REASON)
-            TRY(put_parts(d, sink, index, choice, members[THINKING].raw, IR_PART_REASON));
-        TRY(put_image(d, sink, index, choice, image_url_of(&members[IMAGE])));
-    }
-    return R2A_OK;
-}
-
-static enum r2a_err put_details(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                struct choice *choice, struct slice raw)
-{
-    enum { TEXT, SUMMARY };
-    static const struct slice names[] = {S_INIT("text"), S_INIT("summary")};
-    struct member members[array_count(names)];
-    struct json_scan scan;
-
-    json_open(&scan, raw);
-    (void)json_next(&scan);
-    while (json_next(&scan) == JSON_OBJECT) {
-        if (!members_read(&scan, names, array_count(names), members, NULL, NULL, NULL))
-            break;
-        TRY(put_run(
-            d, sink, index, choice, IR_PART_REASON,
-            member_text(&members[member_is(&members[TEXT], JSON_STRING) ? TEXT : SUMMARY])));
-    }
-    return R2A_OK;
 }
 
 enum delta {
@@ -709,17 +63,33 @@ enum delta {
     DELTA_IMAGES,
     DELTAS,
 };
-static const struct slice delta_names[DELTAS] = {
-    [DELTA_CONTENT] = S_INIT("content"),
-    [DELTA_TOOL_CALLS] = S_INIT("tool_calls"),
-    [DELTA_REASONING_CONTENT] = S_INIT("reasoning_content"),
-    [DELTA_REASONING] = S_INIT("reasoning"),
-    [DELTA_REFUSAL] = S_INIT("refusal"),
-    [DELTA_DETAILS] = S_INIT("reasoning_details"),
-    [DELTA_FUNCTION_CALL] = S_INIT("function_call"),
-    [DELTA_ANNOTATIONS] = S_INIT("annotations"),
-    [DELTA_IMAGES] = S_INIT("images"),
-};
+
+/* Keys are told apart by their length first; the rare escaped ones take the long way. */
+#define KEY_IS(scan, literal) \
+    (!(scan)->has_escape ? memcmp((scan)->text.ptr, literal, sizeof(literal) - 1) == 0 : false)
+
+static enum delta delta_key(const struct json_scan *scan)
+{
+    static const struct slice names[DELTAS] = {
+        [DELTA_CONTENT] = S_INIT("content"),
+        [DELTA_TOOL_CALLS] = S_INIT("tool_calls"),
+        [DELTA_REASONING_CONTENT] = S_INIT("reasoning_content"),
+        [DELTA_REASONING] = S_INIT("reasoning"),
+        [DELTA_REFUSAL] = S_INIT("refusal"),
+        [DELTA_DETAILS] = S_INIT("reasoning_details"),
+        [DELTA_FUNCTION_CALL] = S_INIT("function_call"),
+        [DELTA_ANNOTATIONS] = S_INIT("annotations"),
+        [DELTA_IMAGES] = S_INIT("images"),
+    };
+    int key;
+
+    if (scan->text.len == 7 && KEY_IS(scan, "content"))
+        return DELTA_CONTENT;
+    if (scan->text.len == 4 && KEY_IS(scan, "role"))
+        return DELTAS;
+    key = json_key_index(scan, names, DELTAS);
+    return key < 0 ? DELTAS : (enum delta)key;
+}
 
 /* A delta, or the message of a document: the same members, more of them at once. */
 static enum r2a_err put_delta(struct decoder *d, struct ir_sink *sink, uint8_t index,
@@ -730,22 +100,26 @@ static enum r2a_err put_delta(struct decoder *d, struct ir_sink *sink, uint8_t i
     if (reason.len == 0)
         reason = member_text(&delta[DELTA_REASONING]);
     if (reason.len > 0)
-        TRY(put_run(d, sink, index, choice, IR_PART_REASON, reason));
+        CHAT_TRY(openai_chat_put_run(d, sink, index, choice, IR_PART_REASON, reason));
     else if (member_is(&delta[DELTA_DETAILS], JSON_ARRAY))
-        TRY(put_details(d, sink, index, choice, delta[DELTA_DETAILS].raw));
+        CHAT_TRY(openai_chat_put_details(d, sink, index, choice, delta[DELTA_DETAILS].raw));
     if (member_is(&delta[DELTA_CONTENT], JSON_STRING))
-        TRY(put_run(d, sink, index, choice, IR_PART_TEXT, member_text(&delta[DELTA_CONTENT])));
+        CHAT_TRY(openai_chat_put_run(d, sink, index, choice, IR_PART_TEXT,
+                                     member_text(&delta[DELTA_CONTENT])));
     else if (member_is(&delta[DELTA_CONTENT], JSON_ARRAY))
-        TRY(put_parts(d, sink, index, choice, delta[DELTA_CONTENT].raw, IR_PART_TEXT));
-    TRY(put_run(d, sink, index, choice, IR_PART_REFUSAL, member_text(&delta[DELTA_REFUSAL])));
+        CHAT_TRY(
+            openai_chat_put_parts(d, sink, index, choice, delta[DELTA_CONTENT].raw, IR_PART_TEXT));
+    CHAT_TRY(openai_chat_put_run(d, sink, index, choice, IR_PART_REFUSAL,
+                                 member_text(&delta[DELTA_REFUSAL])));
     if (member_is(&delta[DELTA_IMAGES], JSON_ARRAY))
-        TRY(put_images(d, sink, index, choice, delta[DELTA_IMAGES].raw));
+        CHAT_TRY(openai_chat_put_images(d, sink, index, choice, delta[DELTA_IMAGES].raw));
     if (member_is(&delta[DELTA_TOOL_CALLS], JSON_ARRAY))
-        TRY(put_tool_calls(d, sink, index, choice, delta[DELTA_TOOL_CALLS].raw));
+        CHAT_TRY(openai_chat_put_tool_calls(d, sink, index, choice, delta[DELTA_TOOL_CALLS].raw));
     if (member_is(&delta[DELTA_FUNCTION_CALL], JSON_OBJECT) && !d->has_ended)
-        TRY(put_function_call(d, sink, index, choice, delta[DELTA_FUNCTION_CALL].raw));
+        CHAT_TRY(
+            openai_chat_put_function_call(d, sink, index, choice, delta[DELTA_FUNCTION_CALL].raw));
     if (member_is(&delta[DELTA_ANNOTATIONS], JSON_ARRAY) && !d->has_ended)
-        TRY(put_annotations(sink, index, choice, delta[DELTA_ANNOTATIONS].raw));
+        CHAT_TRY(openai_chat_put_annotations(sink, index, choice, delta[DELTA_ANNOTATIONS].raw));
     return R2A_OK;
 }
 
@@ -778,23 +152,6 @@ static enum ir_stop stop_of(struct text reason)
     return IR_STOP_OTHER;
 }
 
-static enum r2a_err put_logprobs(struct ir_sink *sink, uint8_t index, const struct choice *choice,
-                                 struct slice raw)
-{
-    static const struct slice names[] = {S_INIT("content"), S_INIT("refusal")};
-    struct member members[array_count(names)];
-
-    if (!members_of(raw, names, array_count(names), members))
-        return R2A_OK;
-    for (uint32_t i = 0; i < array_count(names); i++)
-        if (member_is(&members[i], JSON_ARRAY) && members[i].raw.len > 2)
-            TRY(ir_put(sink, &(struct ir_event){.kind = IR_LOGPROBS,
-                                                .choice = index,
-                                                .part = choice->is_open ? choice->part : 0,
-                                                .u.text = member_json(&members[i])}));
-    return R2A_OK;
-}
-
 static enum r2a_err put_usage(struct ir_sink *sink, struct slice raw)
 {
     struct ir_usage usage = {0};
@@ -814,15 +171,66 @@ enum choice_member {
     CHOICE_STOP_REASON,
     CHOICE_MEMBERS,
 };
-static const struct slice choice_names[CHOICE_MEMBERS] = {
-    [CHOICE_INDEX] = S_INIT("index"),
-    [CHOICE_DELTA] = S_INIT("delta"),
-    [CHOICE_FINISH] = S_INIT("finish_reason"),
-    [CHOICE_LOGPROBS] = S_INIT("logprobs"),
-    [CHOICE_MESSAGE] = S_INIT("message"),
-    [CHOICE_USAGE] = S_INIT("usage"),
-    [CHOICE_STOP_REASON] = S_INIT("stop_reason"),
-};
+
+static enum choice_member choice_key(const struct json_scan *scan)
+{
+    static const struct slice names[CHOICE_MEMBERS] = {
+        [CHOICE_INDEX] = S_INIT("index"),
+        [CHOICE_DELTA] = S_INIT("delta"),
+        [CHOICE_FINISH] = S_INIT("finish_reason"),
+        [CHOICE_LOGPROBS] = S_INIT("logprobs"),
+        [CHOICE_MESSAGE] = S_INIT("message"),
+        [CHOICE_USAGE] = S_INIT("usage"),
+        [CHOICE_STOP_REASON] = S_INIT("stop_reason"),
+    };
+    int key;
+
+    switch (scan->text.len) {
+    case 5:
+        if (KEY_IS(scan, "index"))
+            return CHOICE_INDEX;
+        if (KEY_IS(scan, "delta"))
+            return CHOICE_DELTA;
+        break;
+    case 8:
+        if (KEY_IS(scan, "logprobs"))
+            return CHOICE_LOGPROBS;
+        break;
+    case 13:
+        if (KEY_IS(scan, "finish_reason"))
+            return CHOICE_FINISH;
+        break;
+    default:
+        break;
+    }
+    key = json_key_index(scan, names, CHOICE_MEMBERS);
+    return key < 0 ? CHOICE_MEMBERS : (enum choice_member)key;
+}
+
+static bool read_member(struct json_scan *scan, struct member *member)
+{
+    enum json_token token = json_next(scan);
+    struct slice raw;
+
+    if (!json_skip_after(scan, token, &raw))
+        return false;
+    if (member != NULL && token != JSON_NULL)
+        *member = (struct member){.kind = (uint8_t)token, .raw = raw};
+    return true;
+}
+
+static bool read_delta(struct json_scan *scan, struct member *delta)
+{
+    enum json_token token;
+
+    while ((token = json_next(scan)) == JSON_KEY) {
+        enum delta key = delta_key(scan);
+
+        if (!read_member(scan, key < DELTAS ? &delta[key] : NULL))
+            return false;
+    }
+    return token == JSON_OBJECT_END;
+}
 
 /* Reads one choice. Its delta is read on the way: the members of both are spans until all are
  * known. False on a syntax error, which is in `scan`. */
@@ -833,23 +241,47 @@ static bool read_choice(struct json_scan *scan, struct member *members, struct m
     memset(members, 0, CHOICE_MEMBERS * sizeof(*members));
     memset(delta, 0, DELTAS * sizeof(*delta));
     while ((token = json_next(scan)) == JSON_KEY) {
-        int key = json_key_index(scan, choice_names, CHOICE_MEMBERS);
-        struct slice raw;
+        enum choice_member key = choice_key(scan);
 
-        token = json_next(scan);
         if (key == CHOICE_DELTA || key == CHOICE_MESSAGE) {
-            if (token == JSON_OBJECT) {
-                if (!members_read(scan, delta_names, DELTAS, delta, NULL, NULL, NULL))
-                    return false;
-                continue;
-            }
-        }
-        if (!json_skip_after(scan, token, &raw))
+            token = json_next(scan);
+            if (token == JSON_OBJECT ? !read_delta(scan, delta)
+                                     : !json_skip_after(scan, token, NULL))
+                return false;
+        } else if (!read_member(scan, key < CHOICE_MEMBERS ? &members[key] : NULL)) {
             return false;
-        if (key >= 0 && token != JSON_NULL)
-            members[key] = (struct member){.kind = (uint8_t)token, .raw = raw};
+        }
     }
     return token == JSON_OBJECT_END;
+}
+
+/* Notes whether this choice says anything but one string. */
+static void learn_choice(struct decoder *d, int64_t index, const struct member *members,
+                         const struct member *delta)
+{
+    static const struct {
+        uint8_t member, kind;
+    } runs[] = {{DELTA_CONTENT, IR_PART_TEXT},
+                {DELTA_REASONING_CONTENT, IR_PART_REASON},
+                {DELTA_REASONING, IR_PART_REASON},
+                {DELTA_REFUSAL, IR_PART_REFUSAL}};
+    struct lesson *lesson = d->lesson;
+
+    for (uint32_t i = CHOICE_FINISH; i < CHOICE_MEMBERS; i++)
+        lesson->has_others |= members[i].kind != JSON_ERROR;
+    for (uint32_t i = DELTA_DETAILS; i < DELTAS; i++)
+        lesson->has_others |= delta[i].kind != JSON_ERROR;
+    for (uint32_t i = 0; i < array_count(runs); i++) {
+        const struct member *member = &delta[runs[i].member];
+
+        if (member->kind == JSON_ERROR || member->raw.len == 2)
+            continue;
+        lesson->has_others |= member->kind != JSON_STRING;
+        lesson->values_count++;
+        lesson->value = member_text(member);
+        lesson->choice = (uint8_t)index;
+        lesson->kind = runs[i].kind;
+    }
 }
 
 static enum r2a_err put_choice(struct decoder *d, struct ir_sink *sink,
@@ -865,13 +297,15 @@ static enum r2a_err put_choice(struct decoder *d, struct ir_sink *sink,
     if (choice == NULL)
         return R2A_OK;
     index = (uint8_t)at;
-    TRY(put_delta(d, sink, index, choice, delta));
+    if (d->lesson != NULL)
+        learn_choice(d, at, members, delta);
+    CHAT_TRY(put_delta(d, sink, index, choice, delta));
     if (d->has_ended)
         return R2A_OK;
     if (member_is(&members[CHOICE_LOGPROBS], JSON_OBJECT))
-        TRY(put_logprobs(sink, index, choice, members[CHOICE_LOGPROBS].raw));
+        CHAT_TRY(openai_chat_put_logprobs(sink, index, choice, members[CHOICE_LOGPROBS].raw));
     if (member_is(&members[CHOICE_USAGE], JSON_OBJECT))
-        TRY(put_usage(sink, members[CHOICE_USAGE].raw));
+        CHAT_TRY(put_usage(sink, members[CHOICE_USAGE].raw));
     if (finish.len == 0)
         return R2A_OK;
     choice->has_finish = true;
@@ -901,7 +335,7 @@ static enum r2a_err put_choices(struct decoder *d, struct ir_sink *sink, struct 
         }
         if (!read_choice(scan, members, delta))
             return R2A_OK; /* the scanner has the error; the caller looks at it */
-        TRY(put_choice(d, sink, members, delta));
+        CHAT_TRY(put_choice(d, sink, members, delta));
         if (d->has_ended)
             return R2A_OK;
     }
@@ -923,13 +357,52 @@ enum root {
     ROOT_FINGERPRINT,
     ROOTS,
 };
-static const struct slice root_names[ROOTS] = {
-    [ROOT_CHOICES] = S_INIT("choices"),     [ROOT_ERROR] = S_INIT("error"),
-    [ROOT_USAGE] = S_INIT("usage"),         [ROOT_GROQ] = S_INIT("x_groq"),
-    [ROOT_BASE_RESP] = S_INIT("base_resp"), [ROOT_ID] = S_INIT("id"),
-    [ROOT_MODEL] = S_INIT("model"),         [ROOT_CREATED] = S_INIT("created"),
-    [ROOT_TIER] = S_INIT("service_tier"),   [ROOT_FINGERPRINT] = S_INIT("system_fingerprint"),
-};
+static enum root root_key(const struct json_scan *scan)
+{
+    static const struct slice names[ROOTS] = {
+        [ROOT_CHOICES] = S_INIT("choices"),     [ROOT_ERROR] = S_INIT("error"),
+        [ROOT_USAGE] = S_INIT("usage"),         [ROOT_GROQ] = S_INIT("x_groq"),
+        [ROOT_BASE_RESP] = S_INIT("base_resp"), [ROOT_ID] = S_INIT("id"),
+        [ROOT_MODEL] = S_INIT("model"),         [ROOT_CREATED] = S_INIT("created"),
+        [ROOT_TIER] = S_INIT("service_tier"),   [ROOT_FINGERPRINT] = S_INIT("system_fingerprint"),
+    };
+    int key;
+
+    switch (scan->text.len) {
+    case 2:
+        if (KEY_IS(scan, "id"))
+            return ROOT_ID;
+        break;
+    case 6:
+        if (KEY_IS(scan, "object"))
+            return ROOTS;
+        break;
+    case 5:
+        if (KEY_IS(scan, "model"))
+            return ROOT_MODEL;
+        if (KEY_IS(scan, "usage"))
+            return ROOT_USAGE;
+        break;
+    case 7:
+        if (KEY_IS(scan, "choices"))
+            return ROOT_CHOICES;
+        if (KEY_IS(scan, "created"))
+            return ROOT_CREATED;
+        break;
+    case 12:
+        if (KEY_IS(scan, "service_tier"))
+            return ROOT_TIER;
+        break;
+    case 18:
+        if (KEY_IS(scan, "system_fingerprint"))
+            return ROOT_FINGERPRINT;
+        break;
+    default:
+        break;
+    }
+    key = json_key_index(scan, names, ROOTS);
+    return key < 0 ? ROOTS : (enum root)key;
+}
 
 static enum r2a_err put_head_field(struct ir_sink *sink, uint8_t field, const struct member *member)
 {
@@ -944,10 +417,10 @@ static enum r2a_err put_head_field(struct ir_sink *sink, uint8_t field, const st
 static enum r2a_err put_begin(struct decoder *d, struct ir_sink *sink, const struct member *root)
 {
     d->has_begun = true;
-    TRY(put_open(sink, IR_BEGIN, 0, 0, 0, member_text(&root[ROOT_ID]),
-                 member_text(&root[ROOT_MODEL])));
-    TRY(put_head_field(sink, IR_FIELD_CREATED, &root[ROOT_CREATED]));
-    TRY(put_head_field(sink, IR_FIELD_TIER, &root[ROOT_TIER]));
+    CHAT_TRY(put_open(sink, IR_BEGIN, 0, 0, 0, member_text(&root[ROOT_ID]),
+                      member_text(&root[ROOT_MODEL])));
+    CHAT_TRY(put_head_field(sink, IR_FIELD_CREATED, &root[ROOT_CREATED]));
+    CHAT_TRY(put_head_field(sink, IR_FIELD_TIER, &root[ROOT_TIER]));
     return put_head_field(sink, IR_FIELD_FINGERPRINT, &root[ROOT_FINGERPRINT]);
 }
 
@@ -983,16 +456,119 @@ static bool is_truthy(const struct member *error)
 static enum r2a_err put_undecodable(struct decoder *d, struct ir_sink *sink,
                                     const struct json_scan *scan)
 {
-    return put_error(d, sink, scan->err == R2A_OK ? R2A_ERR_JSON_SYNTAX : scan->err,
-                     S("The upstream sent something that is not valid JSON."));
+    return openai_chat_put_error(d, sink, scan->err == R2A_OK ? R2A_ERR_JSON_SYNTAX : scan->err,
+                                 S("The upstream sent something that is not valid JSON."));
+}
+
+/* The chunk says one string and nothing else: keeps what is around it. */
+static void make_mould(struct decoder *d, const struct lesson *lesson, struct slice data)
+{
+    const char *value_end = lesson->value.ptr + lesson->value.len;
+    const char *data_end = data.ptr + data.len;
+    bool has_padding = lesson->padding.ptr > value_end;
+    const char *middle_end = has_padding ? lesson->padding.ptr + 1 : data_end;
+    const char *suffix = has_padding ? lesson->padding.ptr + lesson->padding.len - 1 : data_end;
+    struct mould *mould = d->mould;
+    size_t prefix_len, middle_len, suffix_len = (size_t)(data_end - suffix);
+
+    if (lesson->values_count != 1 || lesson->has_others || lesson->value.len == 0)
+        return;
+    prefix_len = (size_t)(lesson->value.ptr - data.ptr);
+    middle_len = (size_t)(middle_end - value_end);
+    if (prefix_len + middle_len + suffix_len > MOULD_BYTES_MAX)
+        return;
+    if (mould == NULL) {
+        mould = d->mould = arena_take(d->brief->arena, sizeof(*mould));
+        if (mould == NULL)
+            return;
+        mould->casts_missed = 0;
+    } else if (++mould->casts_missed == MISSES_MAX) {
+        mould->prefix_len = 0; /* this server never writes the same bytes twice */
+        return;
+    }
+    mould->prefix_len = (uint16_t)prefix_len;
+    mould->middle_len = (uint16_t)middle_len;
+    mould->suffix_len = (uint16_t)suffix_len;
+    mould->choice = lesson->choice;
+    mould->kind = lesson->kind;
+    mould->slot = lesson->slot;
+    memcpy(mould->bytes, data.ptr, prefix_len);
+    memcpy(mould->bytes + prefix_len, value_end, middle_len);
+    memcpy(mould->bytes + prefix_len + middle_len, suffix, suffix_len);
+}
+
+/* The string at the front of `rest`, opening quote included; leaves its closing quote there. */
+static bool take_string(struct slice *rest, struct text *text)
+{
+    struct json_scan scan;
+
+    json_open(&scan, *rest);
+    if (json_next(&scan) != JSON_STRING)
+        return false;
+    *text = text_escaped(scan.text);
+    *rest = slice_skip(*rest, scan.text.len + 1);
+    return true;
+}
+
+/* Whether `data` came out of the mould, and the string that is different. The strings are validated
+ * here; everything around them was when the mould was made. */
+static bool fits_mould(struct mould *mould, struct slice data, struct text *value)
+{
+    size_t prefix_len = mould->prefix_len, middle_len = mould->middle_len;
+    const char *middle = mould->bytes + prefix_len;
+    struct slice rest = data;
+    struct text padding;
+
+    if (prefix_len == 0 || data.len <= prefix_len + middle_len + mould->suffix_len ||
+        memcmp(data.ptr, mould->bytes, prefix_len) != 0)
+        return false;
+    rest = slice_skip(rest, prefix_len - 1);
+    if (!take_string(&rest, value) || value->len == 0 || rest.len < middle_len ||
+        memcmp(rest.ptr, middle, middle_len) != 0)
+        return false;
+    if (mould->suffix_len > 0) {
+        rest = slice_skip(rest, middle_len - 1);
+        if (!take_string(&rest, &padding) || rest.len != mould->suffix_len ||
+            memcmp(rest.ptr, middle + middle_len, rest.len) != 0)
+            return false;
+    } else if (rest.len != middle_len) {
+        return false;
+    }
+    mould->casts_missed = 0;
+    return true;
+}
+
+static enum r2a_err put_cast(struct decoder *d, struct ir_sink *sink, struct text value)
+{
+    const struct mould *mould = d->mould;
+    struct choice *choice = choice_of(d, mould->choice);
+
+    if (mould->kind == IR_PART_CALL)
+        return openai_chat_put_call(d, sink, choice, mould->slot, (struct text){0},
+                                    (struct text){0}, value, 0);
+    return openai_chat_put_run(d, sink, mould->choice, choice, mould->kind, value);
+}
+
+/* The first chunk with choices is read twice: the answer's head may stand behind them. */
+static enum r2a_err put_first(struct decoder *d, struct ir_sink *sink, const struct member *root)
+{
+    struct json_scan scan;
+
+    json_open(&scan, root[ROOT_CHOICES].raw);
+    (void)json_next(&scan);
+    if (json_next(&scan) == JSON_ARRAY_END)
+        return R2A_OK;
+    CHAT_TRY(put_begin(d, sink, root));
+    json_open(&scan, root[ROOT_CHOICES].raw);
+    (void)json_next(&scan);
+    return put_choices(d, sink, &scan);
 }
 
 /* A chunk, or a document: of the root only spans, but `choices` is read as it comes once the
  * answer has begun. */
-static enum r2a_err put_chunk(struct decoder *d, struct ir_sink *sink, struct slice data)
+static enum r2a_err read_chunk(struct decoder *d, struct ir_sink *sink, struct slice data)
 {
-    struct member root[ROOTS] = {{0}};
-    uint32_t names = d->has_begun ? ROOT_ID : ROOTS;
+    struct member root[ROOTS] = {{0}}, unknown;
     struct json_scan scan;
     enum json_token token;
 
@@ -1000,43 +576,55 @@ static enum r2a_err put_chunk(struct decoder *d, struct ir_sink *sink, struct sl
     if (json_next(&scan) != JSON_OBJECT)
         return put_undecodable(d, sink, &scan);
     while ((token = json_next(&scan)) == JSON_KEY) {
-        int key = json_key_index(&scan, root_names, names);
-        struct slice raw;
+        enum root key = root_key(&scan);
 
-        token = json_next(&scan);
-        if (key == ROOT_CHOICES && token == JSON_ARRAY && d->has_begun) {
-            TRY(put_choices(d, sink, &scan));
+        unknown.kind = JSON_ERROR;
+        if (key == ROOT_CHOICES && d->has_begun) {
+            token = json_next(&scan);
+            if (token == JSON_ARRAY)
+                CHAT_TRY(put_choices(d, sink, &scan));
+            else if (!json_skip_after(&scan, token, NULL))
+                break;
             if (d->has_ended)
                 return R2A_OK;
-            continue;
-        }
-        if (!json_skip_after(&scan, token, &raw))
+        } else if (!read_member(&scan, key < ROOTS ? &root[key] : &unknown)) {
             break;
-        if (key >= 0 && token != JSON_NULL)
-            root[key] = (struct member){.kind = (uint8_t)token, .raw = raw};
+        } else if (key == ROOTS && d->lesson != NULL && unknown.kind == JSON_STRING) {
+            d->lesson->padding = unknown.raw;
+        }
     }
     if (token != JSON_OBJECT_END || json_next(&scan) != JSON_END)
         return put_undecodable(d, sink, &scan);
-    if (member_is(&root[ROOT_CHOICES], JSON_ARRAY)) {
-        json_open(&scan, root[ROOT_CHOICES].raw);
-        (void)json_next(&scan);
-        token = json_next(&scan);
-        if (token != JSON_ARRAY_END) {
-            TRY(put_begin(d, sink, root));
-            json_open(&scan, root[ROOT_CHOICES].raw);
-            (void)json_next(&scan);
-            TRY(put_choices(d, sink, &scan));
-            if (d->has_ended)
-                return R2A_OK;
-        }
-    }
+    if (member_is(&root[ROOT_CHOICES], JSON_ARRAY))
+        CHAT_TRY(put_first(d, sink, root));
+    if (d->has_ended)
+        return R2A_OK;
+    for (uint32_t i = ROOT_ERROR; i <= ROOT_BASE_RESP && d->lesson != NULL; i++)
+        d->lesson->has_others |= root[i].kind != JSON_ERROR;
     if (member_is(&root[ROOT_USAGE], JSON_OBJECT))
-        TRY(put_usage(sink, root[ROOT_USAGE].raw));
+        CHAT_TRY(put_usage(sink, root[ROOT_USAGE].raw));
     if (member_is(&root[ROOT_GROQ], JSON_OBJECT))
-        TRY(put_groq(sink, root[ROOT_GROQ].raw));
+        CHAT_TRY(put_groq(sink, root[ROOT_GROQ].raw));
     if (is_truthy(&root[ROOT_ERROR]) || is_refusal(&root[ROOT_BASE_RESP]))
-        return put_reported(d, sink, data);
+        return openai_chat_put_reported(d, sink, data);
     return R2A_OK;
+}
+
+static enum r2a_err put_chunk(struct decoder *d, struct ir_sink *sink, struct slice data)
+{
+    struct lesson lesson = {0};
+    struct text value;
+    enum r2a_err err;
+
+    if (d->mould != NULL && fits_mould(d->mould, data, &value))
+        return put_cast(d, sink, value);
+    if (d->has_begun && (d->mould == NULL || d->mould->casts_missed < MISSES_MAX))
+        d->lesson = &lesson;
+    err = read_chunk(d, sink, data);
+    if (d->lesson != NULL && err == R2A_OK && !d->has_ended)
+        make_mould(d, &lesson, data);
+    d->lesson = NULL;
+    return err;
 }
 
 /* --- the end --- */
@@ -1059,25 +647,22 @@ static enum r2a_err end_choice(struct ir_sink *sink, uint8_t index, const struct
 static enum r2a_err put_end(struct decoder *d, struct ir_sink *sink)
 {
     if (!d->has_begun)
-        return put_error(d, sink, R2A_ERR_TRUNCATED, S("The upstream ended without an answer."));
-    for (uint32_t i = 0; i < d->slots_count; i++) {
-        const struct pending *pending = d->slots[i]->pending;
-
-        if (!d->slots[i]->is_open && pending != NULL && pending->args.bytes > 0)
-            return put_error(d, sink, R2A_ERR_INVALID,
-                             S("The upstream made a tool call without a name."));
-    }
+        return openai_chat_put_error(d, sink, R2A_ERR_TRUNCATED,
+                                     S("The upstream ended without an answer."));
+    if (openai_chat_has_nameless_call(d))
+        return openai_chat_put_error(d, sink, R2A_ERR_INVALID,
+                                     S("The upstream made a tool call without a name."));
     for (uint8_t i = 0; i < CHOICES_MAX; i++) {
         struct choice *choice = i == 0 ? &d->first : d->others == NULL ? NULL : &d->others[i - 1];
 
         if (choice == NULL || !choice->is_seen)
             continue;
         if (choice->stop == IR_STOP_OTHER && choice->parts_count == 0)
-            return put_error(d, sink, R2A_ERR_INVALID,
-                             S("The upstream stopped without having said anything."));
-        TRY(close_run(sink, i, choice));
-        TRY(close_calls(d, sink, i));
-        TRY(end_choice(sink, i, choice));
+            return openai_chat_put_error(d, sink, R2A_ERR_INVALID,
+                                         S("The upstream stopped without having said anything."));
+        CHAT_TRY(openai_chat_close_run(sink, i, choice));
+        CHAT_TRY(openai_chat_close_calls(d, sink, i));
+        CHAT_TRY(end_choice(sink, i, choice));
     }
     d->has_ended = true;
     return put_plain(sink, IR_END, 0);
@@ -1099,8 +684,8 @@ enum r2a_err openai_chat_finish(void *decoder, struct ir_sink *sink)
             is_complete = false;
     }
     if (!is_complete)
-        return put_error(d, sink, R2A_ERR_TRUNCATED,
-                         S("The upstream closed the stream before it finished."));
+        return openai_chat_put_error(d, sink, R2A_ERR_TRUNCATED,
+                                     S("The upstream closed the stream before it finished."));
     return put_end(d, sink);
 }
 
@@ -1116,7 +701,7 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
         return data.len > 0 ? put_plain(sink, IR_ALIVE, 0) : R2A_OK;
     case FRAME_STRAY:
     case FRAME_ERROR:
-        return put_reported(d, sink, data);
+        return openai_chat_put_reported(d, sink, data);
     case FRAME_DATA:
     case FRAME_DOCUMENT:
         break;
@@ -1129,16 +714,16 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
         if (slice_eq(data, S("[DONE]")))
             return put_end(d, sink);
         if (frame->name.len > 0 && slice_eq(frame->name, S("error")))
-            return put_reported(d, sink, data);
+            return openai_chat_put_reported(d, sink, data);
         return put_chunk(d, sink, data);
     }
     if (data.len > 0 && data.ptr[0] == '[') /* an error object in an array */
-        return put_reported(d, sink, data);
-    TRY(put_chunk(d, sink, data));
+        return openai_chat_put_reported(d, sink, data);
+    CHAT_TRY(put_chunk(d, sink, data));
     if (d->has_ended)
         return R2A_OK;
     if (!d->has_begun)
-        return put_error(d, sink, R2A_ERR_INVALID,
-                         S("The upstream's answer is not a chat completion."));
+        return openai_chat_put_error(d, sink, R2A_ERR_INVALID,
+                                     S("The upstream's answer is not a chat completion."));
     return put_end(d, sink);
 }

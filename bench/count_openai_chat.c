@@ -1,0 +1,176 @@
+/* What a translated chunk costs on its way through this dialect, and a request: per fixture 100
+ * chunks in the steady state of a stream, or one request. */
+#include "count.h"
+
+#include "r2a/proto/list.h"
+#include "support/proto_kit.h"
+
+#define CHUNKS 100u
+
+/* A chunk as OpenAI and most servers after it write one. */
+#define CHUNK(delta)                                                                              \
+    "{\"id\":\"chatcmpl-9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c\",\"object\":\"chat.completion.chunk\"," \
+    "\"created\":1788000000,\"model\":\"m-big-2026-08-01\",\"service_tier\":\"default\","         \
+    "\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{" delta        \
+    "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}"
+
+static struct kit kit;
+static void *decoder, *encoder;
+static struct rope out;
+static uint32_t events;
+
+static enum r2a_err count_event(struct ir_sink *sink, const struct ir_event *event)
+{
+    (void)sink;
+    events += event->kind == IR_TEXT;
+    return R2A_OK;
+}
+
+static enum r2a_err encode_event(struct ir_sink *sink, const struct ir_event *event)
+{
+    (void)sink;
+    return proto_openai_chat.encode(encoder, event, &out);
+}
+
+static struct ir_sink counter = {.put = count_event}, encoding = {.put = encode_event};
+
+static void decode(struct slice data, struct ir_sink *sink)
+{
+    struct frame frame = {.kind = FRAME_DATA, .data = data, .raw = data};
+
+    count_expect(proto_openai_chat.decode(decoder, &frame, sink) == R2A_OK);
+}
+
+static void prepare(void)
+{
+    kit_open(&kit);
+    decoder = arena_take_zero(&kit.arena, proto_openai_chat.decoder_size);
+    encoder = arena_take_zero(&kit.arena, proto_openai_chat.encoder_size);
+    proto_openai_chat.decoder_init(decoder, &kit.target, &kit.brief);
+    proto_openai_chat.encoder_init(encoder, &kit.brief);
+    out = kit_rope(&kit);
+    decode(S(CHUNK("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null")), &encoding);
+    decode(S(CHUNK("\"content\":\"Hello\"")), &encoding);
+    rope_clear(&out);
+}
+
+static void prepare_call(void)
+{
+    prepare();
+    decode(
+        S(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"call_A\",\"type\":\"function\",\"function\":"
+                "{\"name\":\"get_weather\",\"arguments\":\"\"}}]")),
+        &encoding);
+    rope_clear(&out);
+}
+
+static void run_decode_text(void)
+{
+    for (uint32_t i = 0; i < CHUNKS; i++)
+        decode(S(CHUNK("\"content\":\" a token\"")), &counter);
+    count_expect(events == CHUNKS);
+}
+
+/* OpenAI pads its chunks. */
+#define PADDED(delta, padding)                                                                    \
+    "{\"id\":\"chatcmpl-9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c\",\"object\":\"chat.completion.chunk\"," \
+    "\"created\":1788000000,\"model\":\"m-big-2026-08-01\",\"choices\":[{\"index\":0,\"delta\":"  \
+    "{" delta                                                                                     \
+    "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"" padding "\"}"
+
+static void run_decode_padded(void)
+{
+    for (uint32_t i = 0; i < CHUNKS; i += 2) {
+        decode(S(PADDED("\"content\":\" a token\"", "aB3")), &counter);
+        decode(S(PADDED("\"content\":\" another\"", "aB3dEf6h")), &counter);
+    }
+    count_expect(events == CHUNKS);
+}
+
+/* A server whose chunks all differ: each is read in full. */
+static void run_decode_unlike(void)
+{
+    for (uint32_t i = 0; i < CHUNKS; i += 2) {
+        decode(S(CHUNK("\"content\":\" a token\"")), &counter);
+        decode(S(CHUNK("\"content\":\" another one\",\"p\":\"aB\"")), &counter);
+    }
+    count_expect(events == CHUNKS);
+}
+
+static void run_decode_args(void)
+{
+    for (uint32_t i = 0; i < CHUNKS; i++)
+        decode(S(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"ci\"}}]")),
+               &counter);
+    count_expect(events == CHUNKS);
+}
+
+static void encode_pieces(uint32_t part)
+{
+    struct ir_event event = {.kind = IR_TEXT, .part = part, .u.text = text_escaped(S(" a token"))};
+
+    for (uint32_t i = 0; i < CHUNKS; i++) {
+        count_expect(proto_openai_chat.encode(encoder, &event, &out) == R2A_OK);
+        rope_consume(&out, out.bytes);
+    }
+}
+
+static void run_encode_text(void)
+{
+    encode_pieces(0);
+}
+
+static void run_encode_args(void)
+{
+    encode_pieces(1);
+}
+
+static const struct slice request = S_INIT(
+    "{\"model\":\"m-big\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful "
+    "assistant that answers briefly.\"},{\"role\":\"user\",\"content\":\"What is the weather in "
+    "Oslo and in Rome?\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
+    "\"call_A\",\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"arguments\":\"{"
+    "\\\"city\\\":\\\"Oslo\\\"}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_A\",\"content\":"
+    "\"4 C, rain\"},{\"role\":\"user\",\"content\":\"Thanks, and tomorrow?\"}],\"stream\":true,"
+    "\"stream_options\":{\"include_usage\":true},\"temperature\":0.7,\"max_tokens\":256,\"tools\":"
+    "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"description\":\"Weather for "
+    "one place\",\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}"
+    ",\"unit\":{\"type\":\"string\",\"enum\":[\"c\",\"f\"]}},\"required\":[\"city\"]}}}]}");
+static struct ir_tape tape;
+
+static void prepare_tape(void)
+{
+    prepare();
+    ir_tape_init(&tape, kit.mem);
+}
+
+static void run_request_decode(void)
+{
+    count_expect(proto_openai_chat.request_decode(request, &tape.sink, &kit.brief, &kit.fault) ==
+                 R2A_OK);
+}
+
+static void prepare_request_encode(void)
+{
+    prepare_tape();
+    run_request_decode();
+    kit.target.proto = &proto_openai_chat;
+}
+
+static void run_request_encode(void)
+{
+    count_expect(proto_openai_chat.request_encode(&tape, &kit.target, &kit.brief, &out, &kit.loss,
+                                                  &kit.fault) == R2A_OK);
+}
+
+const struct count_fixture count_fixtures[] = {
+    {"decode_text_100", prepare, run_decode_text},
+    {"decode_padded_100", prepare, run_decode_padded},
+    {"decode_unlike_100", prepare, run_decode_unlike},
+    {"decode_args_100", prepare_call, run_decode_args},
+    {"encode_text_100", prepare, run_encode_text},
+    {"encode_args_100", prepare_call, run_encode_args},
+    {"request_decode", prepare_tape, run_request_decode},
+    {"request_encode", prepare_request_encode, run_request_encode},
+};
+const size_t count_fixtures_count = sizeof count_fixtures / sizeof count_fixtures[0];

@@ -1,0 +1,137 @@
+#include "openai_chat_stream.h"
+
+#include "r2a/core/check.h"
+#include "r2a/json/text.h"
+#include "r2a/proto/fault_read.h"
+
+/* Text of an answer in parts: runs of text, reasoning and refusal that open with their first
+ * character and close when something else begins; and the errors that end an answer. */
+
+/* --- errors --- */
+
+static enum r2a_err put_fault(struct decoder *d, struct ir_sink *sink, const struct fault *fault)
+{
+    d->has_ended = true;
+    return ir_put(sink, &(struct ir_event){.kind = IR_ERROR, .u.fault = fault});
+}
+
+enum r2a_err openai_chat_put_error(struct decoder *d, struct ir_sink *sink, enum r2a_err err,
+                                   struct slice message)
+{
+    struct fault fault = fault_of(FAULT_BAD_GATEWAY, message);
+
+    fault.err = err;
+    fault.phase = FAULT_PHASE_STREAM;
+    return put_fault(d, sink, &fault);
+}
+
+/* What the upstream itself reports, anywhere in its answer. */
+enum r2a_err openai_chat_put_reported(struct decoder *d, struct ir_sink *sink, struct slice body)
+{
+    struct fault fault = fault_of(FAULT_SERVER, (struct slice){0});
+
+    fault_read(&(struct fault_source){.body = body}, d->brief->arena, &fault);
+    fault.phase = FAULT_PHASE_STREAM;
+    return put_fault(d, sink, &fault);
+}
+
+/* --- text runs --- */
+
+enum r2a_err openai_chat_put_piece(struct ir_sink *sink, uint8_t choice, uint32_t part,
+                                   struct text text)
+{
+    return ir_put(
+        sink, &(struct ir_event){.kind = IR_TEXT, .choice = choice, .part = part, .u.text = text});
+}
+
+/* Puts a piece; what a surrogate pair's first half at its end needs is kept for the next one.
+ * (Vendors cut tokens inside emoji.) */
+enum r2a_err openai_chat_put_safe(struct ir_sink *sink, uint8_t choice, uint32_t part, char *hold,
+                                  uint8_t *hold_len, struct text text)
+{
+    char joined[2 * TEXT_HOLD_BYTES_MAX];
+    size_t safe;
+
+    if (*hold_len > 0) {
+        size_t more = text.len < TEXT_HOLD_BYTES_MAX ? text.len : TEXT_HOLD_BYTES_MAX;
+        struct text front;
+
+        /* Only a whole unit may be taken from the front of this piece: the other half, or none. */
+        memcpy(joined, hold, *hold_len);
+        memcpy(joined + *hold_len, text.ptr, more);
+        front = text_escaped(slice_of(joined, *hold_len));
+        if (more >= 6 && text.ptr[0] == '\\' && text.ptr[1] == 'u' && (text.ptr[2] | 0x20) == 'd' &&
+            (text.ptr[3] | 0x20) >= 'c') {
+            front.len = (uint32_t)*hold_len + 6;
+            text.ptr += 6;
+            text.len -= 6;
+        }
+        *hold_len = 0;
+        CHAT_TRY(openai_chat_put_piece(sink, choice, part, front));
+        if (text.len == 0)
+            return R2A_OK;
+    }
+    safe = text_safe_len(text);
+    if (safe < text.len) {
+        check(text.len - safe <= TEXT_HOLD_BYTES_MAX);
+        memcpy(hold, text.ptr + safe, text.len - safe);
+        *hold_len = (uint8_t)(text.len - safe);
+        text.len = (uint32_t)safe;
+        if (text.len == 0)
+            return R2A_OK;
+    }
+    return openai_chat_put_piece(sink, choice, part, text);
+}
+
+/* What is still held when a part closes is half a pair for good. */
+enum r2a_err openai_chat_put_held(struct ir_sink *sink, uint8_t choice, uint32_t part,
+                                  const char *hold, uint8_t *hold_len)
+{
+    struct text text = text_escaped(slice_of(hold, *hold_len));
+
+    *hold_len = 0;
+    return text.len > 0 ? openai_chat_put_piece(sink, choice, part, text) : R2A_OK;
+}
+
+enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t choice,
+                                    uint32_t part)
+{
+    return ir_put(sink, &(struct ir_event){
+                            .kind = IR_PART_END, .what = what, .choice = choice, .part = part});
+}
+
+enum r2a_err openai_chat_close_run(struct ir_sink *sink, uint8_t index, struct choice *choice)
+{
+    if (!choice->is_open)
+        return R2A_OK;
+    choice->is_open = false;
+    CHAT_TRY(openai_chat_put_held(sink, index, choice->part, choice->hold, &choice->hold_len));
+    return openai_chat_put_end_of(sink, choice->kind, index, choice->part);
+}
+
+/* A piece of text, reasoning or refusal. */
+enum r2a_err openai_chat_put_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                 struct choice *choice, uint8_t kind, struct text text)
+{
+    if (text.len == 0)
+        return R2A_OK;
+    if (!choice->is_open || choice->kind != kind) {
+        /* A parser's left-overs between calls, not words. */
+        if (choice->has_calls && !choice->is_open && kind == IR_PART_TEXT && text_is_blank(text))
+            return R2A_OK;
+        CHAT_TRY(openai_chat_close_run(sink, index, choice));
+        if (choice->has_calls)
+            CHAT_TRY(openai_chat_close_calls(d, sink, index));
+        choice->is_open = true;
+        choice->kind = kind;
+        choice->part = choice->parts_count++;
+        if (kind == IR_PART_TEXT) {
+            choice->text_part = choice->part;
+            choice->texts_count = choice->texts_count == 0 ? 1 : 2;
+        }
+        CHAT_TRY(ir_put(sink,
+                        &(struct ir_event){
+                            .kind = IR_PART, .what = kind, .choice = index, .part = choice->part}));
+    }
+    return openai_chat_put_safe(sink, index, choice->part, choice->hold, &choice->hold_len, text);
+}

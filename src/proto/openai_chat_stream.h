@@ -1,0 +1,134 @@
+#ifndef R2A_PROTO_OPENAI_CHAT_STREAM_H
+#define R2A_PROTO_OPENAI_CHAT_STREAM_H
+
+#include "common.h"
+#include "member.h"
+#include "openai_chat.h"
+
+/* The decoder of an upstream's answer, for the files that make it up. */
+
+/* A tool call of the upstream. */
+struct slot {
+    int64_t index; /* as the upstream numbers it; -1 a legacy one, below where it does not */
+    uint64_t id_hash;
+    uint32_t part;
+    uint8_t choice;
+    uint8_t hold_len;
+    bool has_id, is_open, is_closed;
+    char hold[TEXT_HOLD_BYTES_MAX];
+    struct unwrap *unwrap;   /* a free-form tool that went up as a function */
+    struct pending *pending; /* while the name is missing */
+};
+
+struct choice {
+    bool is_seen, has_finish, has_calls, is_open;
+    uint8_t kind; /* of the open part */
+    uint8_t stop; /* enum ir_stop */
+    uint8_t hold_len;
+    uint8_t texts_count; /* text parts so far, 2: more than one */
+    char hold[TEXT_HOLD_BYTES_MAX];
+    uint32_t part; /* of the open part */
+    uint32_t parts_count;
+    uint32_t text_part; /* last text part */
+    struct slot *last;
+    struct text sequence; /* the stop sequence that matched, in the arena */
+};
+#define CHOICE_NO_PART UINT32_MAX
+
+/* What the chunks of a stream have in common: one differs from the next in a single string, and in
+ * padding that means nothing (OpenAI's "obfuscation"). A chunk that was read in full and said
+ * nothing but that string leaves its other bytes here; one that has the same bytes around the
+ * string means the same.
+ *
+ *   {"id":…,"delta":{"content":"| value |"},…,"obfuscation":"| padding |"}
+ *   prefix ----------------------        middle --------------        suffix  */
+#define MOULD_BYTES_MAX 400u
+struct mould {
+    uint16_t prefix_len; /* up to the value's opening quote; 0: no mould yet */
+    uint16_t middle_len; /* from its closing quote on, up to the padding's opening one */
+    uint16_t suffix_len; /* from the padding's closing quote on; 0: there is none */
+    uint8_t choice;
+    uint8_t kind; /* enum ir_part */
+    uint8_t casts_missed;
+    struct slot *slot; /* of a CALL */
+    char bytes[MOULD_BYTES_MAX];
+};
+
+/* The one string of a chunk, while it is read in full. */
+struct lesson {
+    struct text value;
+    struct slice padding; /* with its quotes, or empty */
+    struct slot *slot;
+    uint8_t choice;
+    uint8_t kind;
+    uint32_t values_count;
+    bool has_others;
+};
+
+struct decoder {
+    const struct target *target;
+    const struct brief *brief;
+    bool has_begun, has_ended;
+    uint32_t slots_count, slots_room, ids_made;
+    struct slot **slots; /* in the arena */
+    struct mould *mould; /* in the arena, or NULL */
+    struct lesson *lesson;
+    struct choice first;
+    struct choice *others;
+};
+
+#define CHAT_TRY(call)                 \
+    do {                               \
+        enum r2a_err try_err = (call); \
+        if (try_err != R2A_OK)         \
+            return try_err;            \
+    } while (0)
+
+/* openai_chat_run.c: text, and what goes wrong. */
+enum r2a_err openai_chat_put_error(struct decoder *d, struct ir_sink *sink, enum r2a_err err,
+                                   struct slice message);
+/* What the upstream itself reports, anywhere in its answer. */
+enum r2a_err openai_chat_put_reported(struct decoder *d, struct ir_sink *sink, struct slice body);
+enum r2a_err openai_chat_put_piece(struct ir_sink *sink, uint8_t choice, uint32_t part,
+                                   struct text text);
+/* Puts a piece; the first half of a surrogate pair at its end is kept for the next one. */
+enum r2a_err openai_chat_put_safe(struct ir_sink *sink, uint8_t choice, uint32_t part, char *hold,
+                                  uint8_t *hold_len, struct text text);
+/* Puts what is still held when a part closes: half a pair for good. */
+enum r2a_err openai_chat_put_held(struct ir_sink *sink, uint8_t choice, uint32_t part,
+                                  const char *hold, uint8_t *hold_len);
+enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t choice,
+                                    uint32_t part);
+/* A piece of text, reasoning or refusal: opens the part when it is not the open one. */
+enum r2a_err openai_chat_put_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                 struct choice *choice, uint8_t kind, struct text text);
+enum r2a_err openai_chat_close_run(struct ir_sink *sink, uint8_t index, struct choice *choice);
+
+/* openai_chat_calls.c */
+/* One fragment of a call, whatever the form it came in. */
+enum r2a_err openai_chat_put_call(struct decoder *d, struct ir_sink *sink, struct choice *choice,
+                                  struct slot *slot, struct text id, struct text name,
+                                  struct text args, uint8_t flags);
+/* The array `tool_calls`, the object `function_call`. */
+enum r2a_err openai_chat_put_tool_calls(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                        struct choice *choice, struct slice raw);
+enum r2a_err openai_chat_put_function_call(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                           struct choice *choice, struct slice raw);
+enum r2a_err openai_chat_close_calls(struct decoder *d, struct ir_sink *sink, uint8_t index);
+/* A call that never got its name has arguments. */
+bool openai_chat_has_nameless_call(const struct decoder *d);
+void openai_chat_drop_calls(struct decoder *d);
+
+/* openai_chat_content.c: content that is no plain string. */
+enum r2a_err openai_chat_put_parts(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                   struct choice *choice, struct slice raw, uint8_t kind);
+enum r2a_err openai_chat_put_details(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                     struct choice *choice, struct slice raw);
+enum r2a_err openai_chat_put_images(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                    struct choice *choice, struct slice raw);
+enum r2a_err openai_chat_put_annotations(struct ir_sink *sink, uint8_t index,
+                                         const struct choice *choice, struct slice raw);
+enum r2a_err openai_chat_put_logprobs(struct ir_sink *sink, uint8_t index,
+                                      const struct choice *choice, struct slice raw);
+
+#endif
