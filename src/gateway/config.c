@@ -180,8 +180,8 @@ static void read_profiles(struct cfg_reader *reader, const struct cfg_node *node
             const char *why = NULL;
 
             if (!profile_set(&scratch, flag->key, flag->raw, &why)) {
-                cfg_error(reader, flag, S("\""), flag->key, S("\": "),
-                          slice_from_z(why ? why : "no such flag or value"));
+                cfg_error(reader, flag, S("the flag \""), flag->key, S("\" must be "),
+                          slice_from_z(why ? why : "one that exists"));
                 continue;
             }
             *rule = (struct profile_rule){item->key, flag->key, flag->raw};
@@ -561,24 +561,4 @@ const struct provider_instance *config_provider(const struct config *config, str
             return &config->providers[i];
     }
     return NULL;
-}
-
-static bool same_addresses(const struct cfg_address *a, uint32_t a_count,
-                           const struct cfg_address *b, uint32_t b_count)
-{
-    if (a_count != b_count)
-        return false;
-    for (uint32_t i = 0; i < a_count; i++) {
-        if (a[i].sockaddr_len != b[i].sockaddr_len ||
-            memcmp(a[i].sockaddr, b[i].sockaddr, a[i].sockaddr_len) != 0)
-            return false;
-    }
-    return true;
-}
-
-bool config_same_listens(const struct config *a, const struct config *b)
-{
-    return same_addresses(a->listens, a->listens_count, b->listens, b->listens_count) &&
-           same_addresses(a->admin_listens, a->admin_listens_count, b->admin_listens,
-                          b->admin_listens_count);
 }

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "listens.h"
 #include "r2a/core/check.h"
 #include "r2a/core/clock.h"
 #include "r2a/core/hash.h"
@@ -116,6 +117,8 @@ static void forbid_core_files(void)
 
 /* --- configuration --- */
 
+#define RELOAD_WAIT_MS 5u
+
 static void digest_credential(const struct provider_instance *provider,
                               const struct credential *credential, uint8_t digest[32])
 {
@@ -185,18 +188,28 @@ static void send_order(struct gateway *gateway, enum worker_order order, struct 
         struct worker *worker = &gateway->workers[i];
         struct worker_message *message = &worker->messages[order];
 
-        if (message->is_out)
-            continue;
+        if (atomic_load(&message->is_out))
+            continue; /* drain and stop say the same thing twice; a reload waits for the last one */
         if (config)
             config_ref(config);
-        *message = (struct worker_message){.worker = worker,
-                                           .config = config,
-                                           .trust = trust,
-                                           .order = (uint8_t)order,
-                                           .is_out = true};
+        message->worker = worker;
+        message->config = config;
+        message->trust = trust;
+        message->order = (uint8_t)order;
+        atomic_store(&message->is_out, true);
         message->op.fn = worker_on_order;
         loop_post(&worker->loop, &message->op);
     }
+}
+
+/* Whether some worker has not taken the last generation over yet. */
+static bool is_reloading(struct gateway *gateway)
+{
+    for (uint32_t i = 0; i < gateway->workers_count; i++) {
+        if (atomic_load(&gateway->workers[i].messages[ORDER_CONFIG].is_out))
+            return true;
+    }
+    return false;
 }
 
 static void reload(struct gateway *gateway)
@@ -217,8 +230,7 @@ static void reload(struct gateway *gateway)
         config->limits.memory_bytes != old->limits.memory_bytes ||
         config->limits.body_bytes != old->limits.body_bytes)
         log_note(LOG_WARN, "gateway", "workers_and_memory_sizes_wait_for_a_restart");
-    if (!config_same_listens(config, old))
-        log_note(LOG_WARN, "gateway", "listen_addresses_wait_for_a_restart");
+    listens_reload(gateway, config);
     config->generation = ++gateway->generation;
     apply_log(config);
     gateway->config = config;
@@ -251,12 +263,23 @@ static void drain(struct gateway *gateway)
                    loop_now_ms(&gateway->loop) + (uint64_t)gateway->config->timeouts.drain_ms + 1);
 }
 
+static void on_reload_timer(struct timer *timer, uint64_t now_ms)
+{
+    struct gateway *gateway = container_of(timer, struct gateway, reload_timer);
+
+    /* Signals that arrive during a reload are one more reload. */
+    if (is_reloading(gateway))
+        loop_timer_arm(&gateway->loop, timer, now_ms + RELOAD_WAIT_MS);
+    else if (!atomic_load(&gateway->is_draining))
+        reload(gateway);
+}
+
 static void on_signal(void *ctx, int signum)
 {
     struct gateway *gateway = ctx;
 
     if (signum == SIGHUP)
-        reload(gateway);
+        loop_timer_arm(&gateway->loop, &gateway->reload_timer, loop_now_ms(&gateway->loop) + 1);
     else
         drain(gateway);
 }
@@ -271,6 +294,7 @@ static void on_resolver_closed(void *ctx)
 static void stop_control(struct gateway *gateway)
 {
     loop_timer_cancel(&gateway->loop, &gateway->drain_timer);
+    loop_timer_cancel(&gateway->loop, &gateway->reload_timer);
     resolve_loop_close(gateway->resolver, on_resolver_closed, gateway);
 }
 
@@ -312,76 +336,6 @@ void gateway_on_worker_started(struct op *op, struct op_result result)
 }
 
 /* --- start --- */
-
-static bool bind_one(struct gateway *gateway, const struct cfg_address *address, bool is_admin)
-{
-    struct net_addr addr = {.len = (socklen_t)address->sockaddr_len};
-    uint32_t sockets = address->is_unix ? 1 : gateway->workers_count;
-
-    memcpy(&addr.u, address->sockaddr,
-           sizeof(addr.u) < sizeof(address->sockaddr) ? sizeof(addr.u) : sizeof(address->sockaddr));
-    for (uint32_t i = 0; i < sockets; i++) {
-        struct worker *worker = &gateway->workers[i];
-        struct worker_listener *listener;
-        int errnum = 0;
-        int fd = -1;
-
-        if (worker->listeners_count == WORKER_LISTENERS_MAX ||
-            listener_bind(&addr, &fd, &errnum) != R2A_OK) {
-            log_event(LOG_ERROR, "gateway", "listen_failed", log_kv_str("address", address->text),
-                      log_kv_errno(errnum));
-            return false;
-        }
-        listener = &worker->listeners[worker->listeners_count++];
-        listener->worker = worker;
-        listener->addr = addr;
-        listener->fd = fd;
-        listener->is_admin = is_admin;
-        if (address->is_unix && gateway->workers_count > 1) {
-            listener->targets = calloc(gateway->workers_count, sizeof(struct listener_target));
-            if (listener->targets == NULL)
-                return false;
-            worker->targets_count = gateway->workers_count;
-            for (uint32_t k = 0; k < gateway->workers_count; k++) {
-                /* every worker needs a listener record of its own to tell whose connection it is */
-                struct worker *other = &gateway->workers[k];
-                struct worker_listener *own = listener;
-
-                if (k != i) {
-                    if (other->listeners_count == WORKER_LISTENERS_MAX)
-                        return false;
-                    own = &other->listeners[other->listeners_count++];
-                    *own = (struct worker_listener){
-                        .worker = other, .addr = addr, .fd = -1, .is_admin = is_admin};
-                }
-                listener->targets[k] = (struct listener_target){.loop = &other->loop, .ctx = own};
-            }
-        }
-    }
-    {
-        char text[NET_ADDR_TEXT_MAX];
-        size_t len = net_addr_format(&addr, text);
-
-        log_event(LOG_INFO, "gateway", "listening", log_kv_str("address", slice_of(text, len)),
-                  log_kv_bool("admin", is_admin));
-    }
-    return true;
-}
-
-static bool bind_all(struct gateway *gateway)
-{
-    const struct config *config = gateway->config;
-
-    for (uint32_t i = 0; i < config->listens_count; i++) {
-        if (!bind_one(gateway, &config->listens[i], false))
-            return false;
-    }
-    for (uint32_t i = 0; i < config->admin_listens_count; i++) {
-        if (!bind_one(gateway, &config->admin_listens[i], true))
-            return false;
-    }
-    return true;
-}
 
 static void *tls_main(void *arg)
 {
@@ -511,11 +465,10 @@ static bool prepare_workers(struct gateway *gateway)
 
 static void close_gateway(struct gateway *gateway)
 {
+    listens_close(gateway);
     for (uint32_t i = 0; i < gateway->workers_count; i++) {
         struct worker *worker = &gateway->workers[i];
 
-        for (uint32_t k = 0; k < worker->listeners_count; k++)
-            free(worker->listeners[k].targets);
         free(worker->audit.bytes[0]);
         free(worker->audit.bytes[1]);
         mem_close(worker->mem);
@@ -550,6 +503,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     gateway->config = config;
     gateway->flags = flags;
     gateway->started_ms = clock_mono_ms();
+    gateway->reload_timer.fn = on_reload_timer;
     gateway->budget.limit =
         config->limits.memory_bytes ? config->limits.memory_bytes : memory_half();
     apply_log(config);
@@ -557,7 +511,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     gateway->vault = vault_open(VAULT_BYTES);
     if (gateway->board == NULL || gateway->vault == NULL || !board_config(gateway->board, config) ||
         !open_control(gateway) || !prepare_workers(gateway) || !open_tls(gateway) ||
-        !bind_all(gateway))
+        !listens_open(gateway))
         return 1;
     for (; started < gateway->workers_count; started++) {
         struct worker *worker = &gateway->workers[started];

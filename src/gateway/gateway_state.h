@@ -10,6 +10,13 @@
 #include "vault.h"
 #include "worker.h"
 
+/* An address that is listened on, as the configuration asked for it. */
+struct gateway_listen {
+    bool is_used;
+    bool is_admin;
+    struct net_addr asked;
+};
+
 /* The process: what the control thread owns. Workers read only what never changes after start. */
 struct gateway {
     struct loop loop; /* control */
@@ -31,6 +38,8 @@ struct gateway {
     const struct config_flags *flags;
     struct op tls_stop_op;
     struct timer drain_timer;
+    struct timer reload_timer;
+    struct gateway_listen listens[WORKER_LISTENERS_MAX];
     uint64_t started_ms;
     uint32_t generation;
     _Atomic bool is_draining;

@@ -103,8 +103,9 @@ static void on_listener_stopped(struct listener *listener)
 {
     struct worker_listener *own = container_of(listener, struct worker_listener, listener);
 
-    own->is_started = false;
+    own->is_stopping = false;
     own->worker->listeners_stopping--;
+    own->is_started = false; /* the slot is the control thread's again */
     worker_check_drained(own->worker);
 }
 
@@ -136,14 +137,19 @@ static void on_drained_timer(struct timer *timer, uint64_t now_ms)
     worker_check_drained(container_of(timer, struct worker, drained_timer));
 }
 
+static void stop_listener(struct worker *worker, struct worker_listener *own)
+{
+    if (!own->is_started || own->is_stopping)
+        return;
+    own->is_stopping = true;
+    worker->listeners_stopping++;
+    listener_stop(&own->listener, on_listener_stopped);
+}
+
 static void stop_listeners(struct worker *worker)
 {
-    for (uint32_t i = 0; i < worker->listeners_count; i++) {
-        if (!worker->listeners[i].is_started)
-            continue;
-        worker->listeners_stopping++;
-        listener_stop(&worker->listeners[i].listener, on_listener_stopped);
-    }
+    for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++)
+        stop_listener(worker, &worker->listeners[i]);
 }
 
 static void drain(struct worker *worker)
@@ -198,16 +204,19 @@ static void on_stop_timer(struct timer *timer, uint64_t now_ms)
 
 /* --- orders --- */
 
-static void start_listeners(struct worker *worker)
+/* Acts on what the control thread bound and dropped since last time. */
+static void update_listeners(struct worker *worker)
 {
-    for (uint32_t i = 0; i < worker->listeners_count; i++) {
+    for (uint32_t i = 0; i < WORKER_LISTENERS_MAX; i++) {
         struct worker_listener *own = &worker->listeners[i];
 
-        if (own->fd < 0 || own->is_started)
+        if (own->is_dropped)
+            stop_listener(worker, own);
+        if (own->fd < 0 || own->is_started || own->is_dropped || own->worker == NULL)
             continue;
         own->is_started = true;
         listener_start(&own->listener, &worker->loop, own->fd, &own->addr, front_accept, own,
-                       own->targets, own->targets ? worker->targets_count : 0);
+                       own->targets, own->targets ? worker->gateway->workers_count : 0);
         own->fd = -1;
     }
 }
@@ -223,6 +232,7 @@ void worker_on_order(struct op *op, struct op_result result)
     case ORDER_CONFIG:
         worker->config = message->config;
         config_unref(old);
+        update_listeners(worker);
         if (message->trust)
             tls_env_set_trust(worker->tls, message->trust);
         break;
@@ -233,7 +243,7 @@ void worker_on_order(struct op *op, struct op_result result)
         stop(worker);
         break;
     }
-    message->is_out = false;
+    atomic_store(&message->is_out, false);
 }
 
 static void on_tls_hook(struct loop_hook *hook)
@@ -312,7 +322,7 @@ void *worker_main(void *arg)
     worker->ended_op.fn = gateway_on_worker_ended;
     if (worker->start_err == R2A_OK) {
         log_set_writer(put_line, worker);
-        start_listeners(worker);
+        update_listeners(worker);
     }
     loop_post(&worker->gateway->loop, &worker->started_op);
     if (worker->start_err != R2A_OK)

@@ -26,7 +26,9 @@ struct worker_listener {
     struct net_addr addr;
     int fd; /* bound by the control thread before the worker starts; -1: not this worker's */
     bool is_admin;
-    bool is_started;
+    _Atomic bool is_started; /* this worker accepts on it, or still stops */
+    _Atomic bool is_dropped; /* the control thread took the address back */
+    bool is_stopping;
     struct listener_target *targets; /* Unix sockets: where connections are handed to */
 };
 
@@ -43,7 +45,7 @@ struct worker_message {
     struct config *config;   /* ORDER_CONFIG: a reference for the worker */
     struct tls_trust *trust; /* ORDER_CONFIG: new anchors, or NULL */
     uint8_t order;           /* enum worker_order */
-    bool is_out;
+    _Atomic bool is_out;     /* the worker has not acted yet */
 };
 
 struct worker {
@@ -75,9 +77,7 @@ struct worker {
     bool is_stopping;
     bool has_ended; /* told the control thread */
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
-    uint32_t listeners_count;
     uint32_t listeners_stopping;
-    uint32_t targets_count; /* of a listener's targets: all workers */
     struct timer drained_timer;
     struct timer stop_timer;
 

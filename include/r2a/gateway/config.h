@@ -128,8 +128,6 @@ void config_ref(struct config *config);
 void config_unref(struct config *config); /* frees at the last one */
 /* Writes the effective configuration as JSON, secrets masked. */
 void config_print(const struct config *config, struct rope *out);
-/* Whether two generations listen on the same addresses (a change waits for a restart). */
-bool config_same_listens(const struct config *a, const struct config *b);
 /* Provider by name, or NULL. */
 const struct provider_instance *config_provider(const struct config *config, struct slice name);
 
