@@ -1,0 +1,367 @@
+#!/usr/bin/env bash
+# The benchmark: ring2api beside nginx and haproxy as plain reverse proxies, in one interleaved run on the loopback, so that figures are
+# ratios of the same minute on the same machine. Prints one table and writes it as JSON.
+#
+#   bench/run.sh [--quick] [--only PART] [--out FILE]
+#
+# PART: requests, chunks, memory, gaps. Environment: R2A_BIN (default build/dist/ring2api), BUILD_DIR, R2A_GLIBC_BIN (default build/ring2api
+# when it is there: its distance to the static binary is printed). About 5 minutes; with --quick a minute and a half.
+# CPU is the process clock of the program under test only, all its threads; nothing of wrk or the mock upstream counts.
+set -euo pipefail
+export LC_ALL=C
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+BUILD_DIR=${BUILD_DIR:-build}
+BIN=${R2A_BIN:-$BUILD_DIR/dist/ring2api}
+GLIBC_BIN=${R2A_GLIBC_BIN:-$BUILD_DIR/ring2api}
+OUT=$BUILD_DIR/bench.json
+QUICK=false ONLY=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) QUICK=true ;;
+    --only) ONLY=$2 && shift ;;
+    --out) OUT=$2 && shift ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+die() {
+    printf '%s\n' "bench: $*" >&2
+    exit 1
+}
+say() { printf '%s\n' "== $*" >&2; }
+wants() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
+
+[ -x "$BIN" ] || die "no $BIN: run ./build.sh dist"
+for tool in wrk jq openssl curl "${CC:=gcc}"; do
+    command -v "$tool" >/dev/null || die "needs $tool"
+done
+NGINX=$(command -v nginx || echo /usr/sbin/nginx) HAPROXY=$(command -v haproxy || echo /usr/sbin/haproxy)
+[ -x "$NGINX" ] && [ -x "$HAPROXY" ] || die "needs nginx and haproxy"
+
+mkdir -p "$BUILD_DIR/bench"
+DIR=$(cd "$BUILD_DIR/bench" && pwd)/run
+SAMPLES=$DIR/samples.jsonl
+rm -rf "$DIR"
+mkdir -p "$DIR"
+: >"$SAMPLES"
+START=$SECONDS
+ulimit -n 20000 2>/dev/null || die "needs a limit of 20,000 descriptors"
+
+# Subjects on one core, what drives them on the other.
+SUBJECT_CORE=() DRIVER_CORE=()
+if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
+    SUBJECT_CORE=(taskset -c 0) DRIVER_CORE=(taskset -c 1)
+fi
+
+# ---- what runs -------------------------------------------------------------------------------------------------
+
+PIDS=()
+cleanup() {
+    local pid
+    for pid in ${PIDS[@]+"${PIDS[@]}"}; do
+        kill "$pid" 2>/dev/null || true
+    done
+    for pid in nginx p384; do
+        [ ! -s "$DIR/$pid.pid" ] || kill "$(<"$DIR/$pid.pid")" 2>/dev/null || true
+    done
+    wait 2>/dev/null || true
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+build_tools() {
+    local bearssl=$ROOT/build/deps/bearssl-glibc link
+    if [ -f "$bearssl/lib/libbearssl.a" ]; then link="-isystem $bearssl/include $bearssl/lib/libbearssl.a"; else link=-l:libbearssl.a; fi
+    # shellcheck disable=SC2086
+    $CC -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra bench/mock_upstream.c $link -o "$DIR/mock_upstream" || die "mock_upstream does not compile"
+    $CC -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra bench/load.c -o "$DIR/load" || die "load does not compile"
+}
+
+# make_chain NAME CURVE: a root, and a leaf for localhost and 127.0.0.1 with its key
+make_chain() {
+    local name=$1 curve=$2
+    (
+        cd "$DIR"
+        openssl req -x509 -newkey ec -pkeyopt "ec_paramgen_curve:$curve" -nodes -keyout "$name-ca.key" -out "$name-root.pem" -days 30 \
+            -subj "/CN=bench $name root" -sha384
+        openssl req -newkey ec -pkeyopt "ec_paramgen_curve:$curve" -nodes -keyout "$name-pkcs8.pem" -out "$name.csr" -subj /CN=localhost
+        printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n' >"$name.ext"
+        openssl x509 -req -in "$name.csr" -CA "$name-root.pem" -CAkey "$name-ca.key" -CAcreateserial -days 30 -sha384 -extfile "$name.ext" \
+            -out "$name-leaf.pem"
+        openssl ec -in "$name-pkcs8.pem" -out "$name-key.pem"
+        cp "$name-leaf.pem" "$name-chain.pem"
+    ) >"$DIR/openssl.log" 2>&1 || die "openssl failed: $(tail -n 3 "$DIR/openssl.log")"
+}
+
+configure() {
+    local base=$((20000 + RANDOM % 1000 * 10)) file
+    MOCK=$base MOCK_TLS=$((base + 1)) NGINX_PORT=$((base + 2)) NGINX_TLS=$((base + 3)) HAPROXY_PORT=$((base + 4)) HAPROXY_TLS=$((base + 5))
+    RING2API=$((base + 6)) P384=$((base + 7)) GLIBC=$((base + 8))
+    for file in nginx.conf p384.conf haproxy.cfg ring2api.json; do
+        sed -e "s|@DIR@|$DIR|g;s|@MOCK@|$MOCK|g;s|@MOCK_TLS@|$MOCK_TLS|g;s|@NGINX@|$NGINX_PORT|g;s|@NGINX_TLS@|$NGINX_TLS|g" \
+            -e "s|@HAPROXY@|$HAPROXY_PORT|g;s|@HAPROXY_TLS@|$HAPROXY_TLS|g;s|@RING2API@|$RING2API|g;s|@P384@|$P384|g" \
+            "bench/config/$file" >"$DIR/$file"
+    done
+    sed "s|127.0.0.1:$RING2API|127.0.0.1:$GLIBC|" "$DIR/ring2api.json" >"$DIR/glibc.json"
+    make_chain p256 P-256
+    make_chain p384 P-384
+    cat "$DIR"/p256-root.pem "$DIR"/p384-root.pem >"$DIR/roots.pem"
+}
+
+await() { # PORT NAME
+    local i
+    for i in $(seq 100); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return 0; fi
+        sleep 0.05
+    done
+    die "$2 does not listen on port $1: $(tail -n 3 "$DIR/$2.log" 2>/dev/null)"
+}
+
+# start_gateway BINARY CONFIG PORT NAME: leaves its process id in REPLY
+start_gateway() {
+    "${SUBJECT_CORE[@]}" "$1" serve -c "$2" >/dev/null 2>"${GATEWAY_LOG:-/dev/null}" &
+    REPLY=$!
+    PIDS+=("$REPLY")
+    await "$3" "$4"
+}
+
+stop() { # PID
+    kill "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+start_all() {
+    "${DRIVER_CORE[@]}" "$DIR/mock_upstream" "$MOCK" "$MOCK_TLS" "$DIR/p256-chain.pem" "$DIR/p256-key.pem" 2>"$DIR/mock.log" &
+    PIDS+=($!)
+    await "$MOCK" mock
+    "${SUBJECT_CORE[@]}" "$NGINX" -c "$DIR/nginx.conf" -p "$DIR" 2>"$DIR/nginx.log" || die "nginx: $(<"$DIR/nginx.log")"
+    await "$NGINX_PORT" nginx
+    NGINX_PID=$(pgrep -P "$(<"$DIR/nginx.pid")" | head -n 1)
+    "${DRIVER_CORE[@]}" "$NGINX" -c "$DIR/p384.conf" -p "$DIR" 2>"$DIR/p384.log" || die "nginx: $(<"$DIR/p384.log")"
+    "${SUBJECT_CORE[@]}" "$HAPROXY" -f "$DIR/haproxy.cfg" -db >"$DIR/haproxy.log" 2>&1 &
+    HAPROXY_PID=$!
+    PIDS+=("$HAPROXY_PID")
+    await "$HAPROXY_PORT" haproxy
+    start_gateway "$BIN" "$DIR/ring2api.json" "$RING2API" ring2api
+    R2A_PID=$REPLY
+    SUBJECTS='nginx haproxy passthrough translated'
+    if [ -x "$GLIBC_BIN" ] && ! ldd "$GLIBC_BIN" 2>&1 | grep -q 'not a dynamic'; then
+        start_gateway "$GLIBC_BIN" "$DIR/glibc.json" "$GLIBC" glibc
+        GLIBC_PID=$REPLY
+    else
+        GLIBC_PID=''
+    fi
+}
+
+# ---- bodies ----------------------------------------------------------------------------------------------------
+
+# body DIALECT BYTES MODEL STREAM: writes a request of that size; its path in REPLY
+body() {
+    local dialect=$1 bytes=$2 model=$3 stream=$4 head tail filler='lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor '
+    REPLY=$DIR/$dialect-$bytes-$model-$stream.json
+    [ ! -f "$REPLY" ] || return 0
+    if [ "$dialect" = chat ]; then
+        head='{"model":"'$model'","stream":'$stream',"temperature":0.5,"max_tokens":1000,"messages":[{"role":"system","content":"You are terse."},{"role":"user","content":"'
+        tail='"}]}'
+        [ "$stream" = false ] || head=${head/'"temperature"'/'"stream_options":{"include_usage":true},"temperature"'}
+    else
+        head='{"model":"'$model'","stream":'$stream',"temperature":0.5,"max_tokens":1000,"system":"You are terse.","messages":[{"role":"user","content":"'
+        tail='"}]}'
+    fi
+    local want=$((bytes - ${#head} - ${#tail}))
+    while [ ${#filler} -lt $want ]; do filler+=$filler; done
+    printf '%s%s%s' "$head" "${filler:0:$((want > 0 ? want : 1))}" "$tail" >"$REPLY"
+}
+
+# subject NAME IS_TLS: sets DIALECT, ADDRESS, URL_PATH, HEADERS and PID
+subject() {
+    DIALECT=chat URL_PATH=/v1/chat/completions HEADERS=('Authorization: Bearer bench-client-key')
+    case $1 in
+    nginx)
+        PID=$NGINX_PID ADDRESS=127.0.0.1:$NGINX_PORT
+        $2 && ADDRESS=127.0.0.1:$NGINX_TLS
+        ;;
+    haproxy)
+        PID=$HAPROXY_PID ADDRESS=127.0.0.1:$HAPROXY_PORT
+        $2 && ADDRESS=127.0.0.1:$HAPROXY_TLS
+        ;;
+    *)
+        PID=$R2A_PID ADDRESS=127.0.0.1:$RING2API
+        case $1 in *-glibc) PID=$GLIBC_PID ADDRESS=127.0.0.1:$GLIBC ;; esac
+        case $1 in translated*) DIALECT=messages URL_PATH=/v1/messages HEADERS=('x-api-key: bench-client-key' 'anthropic-version: 2023-06-01') ;; esac
+        $2 && URL_PATH=/secure$URL_PATH
+        ;;
+    esac
+    return 0
+}
+
+# ---- measuring -------------------------------------------------------------------------------------------------
+
+# take_requests LOAD ROUND SUBJECT CONNECTIONS IN OUT IS_TLS
+take_requests() {
+    local before after line
+    subject "$3" "$7"
+    body "$DIALECT" "$5" "mk-$6-p0-0" false
+    before=$("$DIR/load" cpu "$PID")
+    line=$(timeout 20 "${DRIVER_CORE[@]}" wrk -t1 -c"$4" -d1s --timeout 5s -s bench/config/requests.lua "http://$ADDRESS$URL_PATH" -- \
+        "$REPLY" "${HEADERS[@]}" | sed -n 's/^BENCH //p')
+    after=$("$DIR/load" cpu "$PID")
+    [ -n "$line" ] || die "wrk failed for $1 $3"
+    jq -c --arg load "$1" --argjson round "$2" --arg subject "$3" --argjson cpu $((after - before)) \
+        '{part: "requests", load: $load, round: $round, subject: $subject, cpu_us: ($cpu / 1000 / ([.requests, 1] | max)),
+          per_second: (.requests / .seconds), errors, p50_us, p99_us}' <<<"$line" >>"$SAMPLES"
+}
+
+# requests GROUP ROUNDS LOAD..: a LOAD is NAME:CONNECTIONS:IN:OUT:IS_TLS
+requests() {
+    local rounds=$1 round load name subject subjects
+    shift
+    say "requests: $*, $rounds rounds"
+    for ((round = 1; round <= rounds; round++)); do
+        for load; do
+            IFS=: read -r name conns in out tls <<<"$load"
+            subjects=$SUBJECTS
+            [ "$name" != "1k-64" ] || [ -z "$GLIBC_PID" ] || subjects+=' passthrough-glibc translated-glibc'
+            for subject in $subjects; do
+                take_requests "$name" "$round" "$subject" "$conns" "$in" "$out" "$tls"
+            done
+        done
+    done
+}
+
+# take_chunks LOAD ROUND SUBJECT STREAMS MODE SECONDS IS_TLS
+take_chunks() {
+    local line header=()
+    subject "$3" "$7"
+    body "$DIALECT" 300 "mk-250-$5-0" true
+    for line in "${HEADERS[@]}"; do header+=(-H "$line"); done
+    line=$(timeout 40 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$4" -s "$6" -w 0.2 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
+        die "load failed for $1 $3"
+    jq -c --arg load "$1" --argjson round "$2" --arg subject "$3" \
+        '{part: "chunks", load: $load, round: $round, subject: $subject, cpu_us: .cpu_us_per_event, per_second: .events_per_second, lost,
+          first_event_us, delay_us, gap_us, complaint}' <<<"$line" >>"$SAMPLES"
+}
+
+# chunks ROUNDS LOAD..: a LOAD is NAME:STREAMS:MODE:SECONDS:IS_TLS
+chunks() {
+    local rounds=$1 round load name subject subjects
+    shift
+    say "chunks: $*, $rounds rounds"
+    for ((round = 1; round <= rounds; round++)); do
+        for load; do
+            IFS=: read -r name streams mode seconds tls <<<"$load"
+            subjects=$SUBJECTS
+            [ "$name" != "spread-64" ] || [ -z "$GLIBC_PID" ] || subjects+=' translated-glibc'
+            for subject in $subjects; do
+                take_chunks "$name" "$round" "$subject" "$streams" "$mode" "$seconds" "$tls"
+            done
+        done
+    done
+}
+
+memory_kib() { awk '/^VmRSS:/ { rss = $2 } /^VmPTE:/ { pte = $2 } END { print rss, pte }' "/proc/$1/status"; }
+
+# waiting SUBJECT IS_TLS STREAMS: memory of streams that wait; for ring2api in a process of its own
+waiting() {
+    local line header=() idle=null own='' rss pte
+    case $1 in
+    nginx | haproxy) ;;
+    *)
+        stop "$R2A_PID"
+        start_gateway "$BIN" "$DIR/ring2api.json" "$RING2API" ring2api
+        R2A_PID=$REPLY own=1
+        sleep 0.5
+        read -r rss pte <<<"$(memory_kib "$R2A_PID")"
+        idle="{\"rss_kib\": $rss, \"pte_kib\": $pte}"
+        ;;
+    esac
+    subject "$1" "$2"
+    body "$DIALECT" 1024 mk-250-w0-0 true
+    for line in "${HEADERS[@]}"; do header+=(-H "$line"); done
+    line=$(timeout 60 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$3" -s 1 -w 1 -t 45 -o 128 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
+        die "load failed: waiting $1"
+    jq -c --arg subject "$1" --argjson tls "$2" --argjson idle "$idle" \
+        '{part: "memory", subject: $subject, tls: $tls, streams, open, lost, idle: $idle,
+          bytes_per_stream: ((.memory_kib - .memory_before_kib) * 1024 / ([.open, 1] | max)), opened_in, complaint}' <<<"$line" >>"$SAMPLES"
+    [ -z "$own" ] || sleep 0.3
+}
+
+# gaps ROUNDS SECONDS: events of 64 streams, without and with 50 new TLS connections a second
+gaps() {
+    local round kind line
+    say "gaps, $1 rounds"
+    taskset -acp "0-$(($(nproc) - 1))" "$R2A_PID" >/dev/null 2>&1 || true
+    subject translated false
+    local address=$ADDRESS
+    body messages 300 mk-250-e10000-0 true
+    local streams=$REPLY
+    body chat 300 mk-1-p0-0 false
+    local single=$REPLY
+    for ((round = 1; round <= $1; round++)); do
+        for kind in without with; do
+            if [ $kind = with ]; then
+                "$DIR/load" rate -r 50 -s "$(($2 + 1))" -b "$single" -H 'Authorization: Bearer bench-client-key' "$address" \
+                    /p384/v1/chat/completions >"$DIR/rate.json" &
+                local rate=$!
+                sleep 0.3
+            fi
+            line=$(timeout 40 "$DIR/load" stream -n 64 -s "$2" -w 0.3 -p "$R2A_PID" -b "$streams" -H 'x-api-key: bench-client-key' \
+                -H 'anthropic-version: 2023-06-01' "$address" /v1/messages)
+            echo '{}' >"$DIR/rate-now.json"
+            if [ $kind = with ]; then
+                wait "$rate" || true
+                cp "$DIR/rate.json" "$DIR/rate-now.json"
+            fi
+            jq -c --arg kind "$kind" --argjson round "$round" --slurpfile rate "$DIR/rate-now.json" \
+                '{part: "gaps", kind: $kind, round: $round, lost, gap_us, delay_us, cpu_share: (.cpu_us / 1e6 / .seconds), handshakes: $rate[0]}' \
+                <<<"$line" >>"$SAMPLES"
+        done
+    done
+}
+
+# ---- the run ---------------------------------------------------------------------------------------------------
+
+build_tools
+configure
+start_all
+if $QUICK; then
+    ! wants requests || requests 2 1k-64:64:1024:1024:false 16k-64:64:16384:1024:false
+    ! wants chunks || chunks 2 spread-64:64:e2000:0.7:false together-64:64:t10000:0.7:false spread-64-tls:64:e2000:0.7:true
+else
+    if wants requests; then
+        requests 5 1k-64:64:1024:1024:false 16k-64:64:16384:1024:false
+        requests 2 16k-16k-64:64:16384:16384:false 1k-1:1:1024:1024:false 1k-512:512:1024:1024:false
+        requests 2 1k-1-tls:1:1024:1024:true 1k-64-tls:64:1024:1024:true 1k-512-tls:512:1024:1024:true
+    fi
+    if wants chunks; then
+        chunks 5 spread-64:64:e2000:0.8:false together-64:64:t10000:0.8:false spread-64-tls:64:e2000:0.8:true
+        chunks 2 spread-1:1:e2000:0.8:false spread-512:512:e20000:0.8:false unpaced-64:64:u0:0.8:false
+        chunks 2 spread-1-tls:1:e2000:0.8:true together-64-tls:64:t10000:0.8:true spread-512-tls:512:e20000:0.8:true
+    fi
+fi
+if wants gaps; then
+    if $QUICK; then gaps 2 2; else gaps 3 4; fi
+fi
+if wants memory; then
+    say "memory"
+    if $QUICK; then plain=9000 secure=1000; else plain=9000 secure=9000; fi
+    waiting passthrough false $plain
+    waiting translated false $plain
+    waiting translated true $secure
+    if ! $QUICK; then
+        waiting nginx false 9000
+        waiting haproxy false 9000
+        waiting nginx true 2000
+        waiting haproxy true 2000
+    fi
+fi
+
+BYTES=$(stat -c %s "$BIN")
+jq -s --argjson bytes "$BYTES" --arg machine "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, Linux $(uname -r)" \
+    --arg nginx "$("$NGINX" -v 2>&1 | sed 's|.*/||')" --arg haproxy "$("$HAPROXY" -v | sed -n '1s/.*version \([^ -]*\).*/\1/p')" \
+    --arg version "$("$BIN" --version | head -n 1)" --argjson quick $QUICK -f bench/config/summary.jq "$SAMPLES" >"$OUT"
+jq -r -f bench/config/table.jq "$OUT"
+say "took $((SECONDS - START)) s; $OUT"
