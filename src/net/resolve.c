@@ -22,6 +22,7 @@
 #define BUCKETS        (2 * RESOLVE_NAMES_MAX)
 #define CANDIDATES_MAX (RESOLVE_SEARCH_MAX + 1)
 #define HALF_TTL_S     10u /* an answer that lacks a family is not kept long */
+#define STALE_TTL_S    10u /* nor asked for again at once is one that stands in (RFC 8767 5) */
 
 enum {
     FAMILY_V4,
@@ -295,6 +296,11 @@ static struct slice lookup_name(const struct lookup *lookup)
     return slice_of(lookup->name, lookup->name_len);
 }
 
+static bool can_stand_in(const struct entry *entry, uint64_t now_ms)
+{
+    return entry != NULL && !entry->is_denial && now_ms < entry->stale_ms;
+}
+
 /* No server knows, or none answers: the last good answer if there is one. */
 static void fail_lookup(struct resolver *resolver, struct lookup *lookup, enum r2a_err err,
                         uint64_t now_ms)
@@ -302,10 +308,11 @@ static void fail_lookup(struct resolver *resolver, struct lookup *lookup, enum r
     struct entry *entry = find_entry(resolver, lookup_name(lookup));
     struct resolve_result result = {.err = err};
 
-    if (entry != NULL && !entry->is_denial && now_ms < entry->stale_ms) {
+    if (can_stand_in(entry, now_ms)) {
+        entry->result.is_stale = true;
+        entry->result.ttl_s = STALE_TTL_S;
+        entry->fresh_ms = now_ms + STALE_TTL_S * 1000u;
         result = entry->result;
-        result.is_stale = true;
-        result.ttl_s = 0;
         resolver->stats.stale++;
     } else {
         resolver->stats.failed++;
@@ -621,7 +628,10 @@ static void time_out(struct resolver *resolver, struct lookup *lookup, uint64_t 
             return;
         }
     }
-    if (now_ms >= lookup->begin_ms + RESOLVE_MS_MAX) {
+    /* Nobody waits through all attempts while there is something to try. */
+    if (now_ms >= lookup->begin_ms + RESOLVE_MS_MAX ||
+        (lookup->tries >= resolver->conf.servers_count &&
+         can_stand_in(find_entry(resolver, lookup_name(lookup)), now_ms))) {
         fail_lookup(resolver, lookup, R2A_ERR_TIMEOUT, now_ms);
         return;
     }

@@ -47,7 +47,8 @@ struct tls_trust_report {
  * the first of the system's usual paths. NULL on failure with the reason in *report. 40-60 ms for
  * a system's bundle: start-up or the control thread only. The result has one reference. */
 struct tls_trust *tls_trust_load(const char *ca_file, struct tls_trust_report *report);
-/* The same from memory. `report->path` is left alone. */
+/* The same from memory. `report->path` is left alone. An empty text makes an empty set, which
+ * trusts nobody: for a gateway without TLS upstreams on a system without a bundle. */
 struct tls_trust *tls_trust_parse(struct slice pem, struct tls_trust_report *report);
 /* References are atomic: an environment holds one, a handshake under way another. */
 struct tls_trust *tls_trust_ref(struct tls_trust *trust);

@@ -450,8 +450,18 @@ Test(resolve, gives_the_last_good_answer_when_nobody_answers)
     cr_assert(asked->result.is_stale);
     cr_assert_eq(asked->result.count, 2);
     free(asked);
+    /* For some seconds nobody waits for the servers again, then they get another chance. */
+    asked = ask(net, "api.example", now_ms + 5000);
+    cr_assert_eq(asked->answers, 1);
+    cr_assert(asked->result.is_stale);
+    free(asked);
+    asked = ask(net, "api.example", now_ms + 11000);
+    cr_assert_eq(asked->answers, 0);
+    resolver_on_time(net->resolver, now_ms + 12000);
+    cr_assert(asked->result.is_stale);
+    free(asked);
     /* A day later it is worth nothing. */
-    now_ms += RESOLVE_STALE_S_MAX * 1000ull;
+    now_ms += 20000 + RESOLVE_STALE_S_MAX * 1000ull;
     asked = ask(net, "api.example", now_ms);
     resolver_on_time(net->resolver, now_ms + 1000);
     cr_assert_eq(asked->result.err, R2A_ERR_TIMEOUT);

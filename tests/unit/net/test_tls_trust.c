@@ -104,6 +104,25 @@ Test(tls_trust, says_what_is_wrong_with_a_file)
     unlink(path);
 }
 
+Test(tls_trust, an_empty_set_trusts_nobody)
+{
+    certs_or_skip();
+    struct tls_trust_report report;
+    struct tls_trust *trust = parse("", &report);
+    struct tls_env_cfg cfg = {.trust = trust, .slots_max = 1};
+    struct tls_env *env;
+    struct pair *pair;
+
+    cr_assert_not_null(trust, "%s", report.reason);
+    env = tls_env_open(&cfg);
+    tls_trust_unref(trust);
+    pair = pair_new(env, server_new("good"), "localhost");
+    cr_assert_eq(pair_shake(pair, SIZE_MAX), TLS_FAILED);
+    cr_assert_eq(tls_error(pair->tls), R2A_ERR_TLS_UNKNOWN_ISSUER);
+    pair_free(pair);
+    tls_env_close(env);
+}
+
 Test(tls_trust, other_things_in_the_file_are_passed_over)
 {
     certs_or_skip();
