@@ -10,7 +10,7 @@
  *
  * Request. EXT may stand anywhere between BEGIN and END.
  *
- *   request = BEGIN PARAM* tool* turn* END
+ *   request = BEGIN { PARAM [FIELD title] } tool* turn* END     the title names an OPAQUE param
  *   tool    = TOOL FIELD* TOOL_END
  *   turn    = TURN FIELD* part* TURN_END             parts count from 0 in each turn
  *   part    = PART FIELD* TEXT* PART_END             RESULT and SEARCH take no TEXT of their own
