@@ -391,9 +391,9 @@ int effort_nearest(int effort, uint8_t set)
     if (effort != IR_EFFORT_NONE)
         set &= (uint8_t) ~(1u << IR_EFFORT_NONE);
     for (int distance = 0; distance <= IR_EFFORT_MAX; distance++) {
-        if (effort - distance >= 0 && (set >> (effort - distance) & 1u))
+        if (effort - distance >= 0 && ((uint32_t)set >> (effort - distance) & 1u))
             return effort - distance;
-        if (effort + distance <= IR_EFFORT_MAX && (set >> (effort + distance) & 1u))
+        if (effort + distance <= IR_EFFORT_MAX && ((uint32_t)set >> (effort + distance) & 1u))
             return effort + distance;
     }
     return -1;
