@@ -365,6 +365,20 @@ void pool_close_idle(struct pool *pool)
     }
 }
 
+void pool_close(struct pool *pool)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(&pool->hosts_all)) != NULL) {
+        struct pool_host *host = list_owner(node, struct pool_host, node);
+
+        mem_give(pool->worker->mem, host->name, host->name_len);
+        slab_give(&pool->hosts, host);
+    }
+    slab_close(&pool->hosts);
+    slab_close(&pool->upstreams);
+}
+
 /* --- callbacks of the connection --- */
 
 static void on_connected(struct conn *conn)

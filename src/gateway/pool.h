@@ -61,6 +61,9 @@ struct pool {
 
 enum r2a_err pool_open(struct pool *pool, struct worker *worker, uint32_t upstreams_max);
 
+/* Every connection must have ended. */
+void pool_close(struct pool *pool);
+
 /* Finds or opens a connection for `call`. Outcomes: call_on_upstream (perhaps before this returns:
  * then true and call->up is set), or call_on_no_upstream later. */
 void pool_get(struct pool *pool, const struct endpoint *endpoint, struct call *call,

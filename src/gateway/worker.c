@@ -306,9 +306,17 @@ static enum r2a_err open_worker(struct worker *worker)
 static void close_worker(struct worker *worker)
 {
     log_set_writer(NULL, NULL);
+    for (uint32_t i = 0; i < 8 && worker->exchanges.count > 0; i++)
+        loop_tick(&worker->loop, 0); /* what the last tick ended is freed at the end of one */
+    loop_timer_cancel(&worker->loop, &worker->audit_timer);
+    loop_timer_cancel(&worker->loop, &worker->drained_timer);
+    loop_timer_cancel(&worker->loop, &worker->stop_timer);
     loop_remove_hook(&worker->tls_hook);
     tls_env_close(worker->tls);
     conns_close(&worker->conns);
+    pool_close(&worker->pool);
+    slab_close(&worker->fronts);
+    slab_close(&worker->exchanges);
     loop_close(&worker->loop);
     config_unref(worker->config);
 }
