@@ -455,6 +455,13 @@ static void on_eof(struct conn *conn)
         close_gently(upstream);
 }
 
+/* The server was reached and is not one to talk to: its next address would say the same, or hide
+ * that behind an error of its own. */
+static bool is_tls_error(enum r2a_err err)
+{
+    return err <= R2A_ERR_TLS_EXPIRED && err >= R2A_ERR_TLS_SELF_SIGNED;
+}
+
 static void on_closed(struct conn *conn, enum r2a_err err)
 {
     struct upstream *upstream = conn->owner;
@@ -465,7 +472,7 @@ static void on_closed(struct conn *conn, enum r2a_err err)
         enum r2a_err next_err = err;
 
         loop_timer_cancel(&host->worker->loop, &upstream->timer);
-        if (!host->is_unix && upstream->addr + 1u < host->addrs.count) {
+        if (!host->is_unix && !is_tls_error(err) && upstream->addr + 1u < host->addrs.count) {
             struct conn *old = upstream->conn;
 
             conn_detach(old);
