@@ -340,14 +340,6 @@ void gateway_on_worker_started(struct op *op, struct op_result result)
 static void *tls_main(void *arg)
 {
     struct gateway *gateway = arg;
-
-    loop_run(&gateway->tls_loop);
-    return NULL;
-}
-
-static void *tls_open_and_run(void *arg)
-{
-    struct gateway *gateway = arg;
     struct loop_cfg cfg = {.engine_cfg = {.submissions = 64,
                                           .completions = 256,
                                           .sockets_max = 8,
@@ -356,7 +348,10 @@ static void *tls_open_and_run(void *arg)
 
     if (loop_open(&gateway->tls_loop, &cfg) != R2A_OK)
         return NULL;
-    tls_main(gateway);
+    loop_run(&gateway->tls_loop);
+    while (
+        !atomic_load(&gateway->is_tls_told)) /* the post that stopped us may still touch the loop */
+        sched_yield();
     loop_close(&gateway->tls_loop);
     return NULL;
 }
@@ -392,7 +387,7 @@ static bool open_tls(struct gateway *gateway)
         return false;
     gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
     return gateway->tls_thread != NULL &&
-           pthread_create(&gateway->tls_pthread, NULL, tls_open_and_run, gateway) == 0;
+           pthread_create(&gateway->tls_pthread, NULL, tls_main, gateway) == 0;
 }
 
 static bool open_control(struct gateway *gateway)
@@ -524,6 +519,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     loop_run(&gateway->loop);
     gateway->tls_stop_op.fn = on_stop_tls;
     loop_post(&gateway->tls_loop, &gateway->tls_stop_op);
+    atomic_store(&gateway->is_tls_told, true);
     pthread_join(gateway->tls_pthread, NULL);
     tls_thread_close(gateway->tls_thread);
     tls_trust_unref(gateway->trust);

@@ -43,6 +43,7 @@ struct gateway {
     uint64_t started_ms;
     uint32_t generation;
     _Atomic bool is_draining;
+    _Atomic bool is_tls_told;
     bool is_failed;
 };
 
