@@ -149,6 +149,8 @@ static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, struct te
 {
     size_t safe;
 
+    if (piece.len == 0)
+        return R2A_OK;
     if (d->hold_len > 0) {
         size_t len = d->hold_len + piece.len;
         char *joined = arena_take(d->brief->arena, len);

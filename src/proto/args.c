@@ -1,4 +1,5 @@
 #include "common.h"
+#include "r2a/core/str.h"
 #include "r2a/json/text.h"
 
 /* Tool-call arguments between an object and the content of a string (conversion.md 2.6), and the
@@ -66,11 +67,14 @@ void args_wrap_string(struct rope *out, struct text input)
  *   PREFIX ------------> RAW (what was kept, then everything as it comes)
  *     | {"input":"
  *   VALUE --"--> TAIL (nothing of interest follows)
- */
-enum { UNWRAP_PREFIX, UNWRAP_VALUE, UNWRAP_VALUE_ESCAPE, UNWRAP_TAIL, UNWRAP_RAW };
+ *
+ * The value is the inside of a JSON string and leaves as that, so it is checked on the way: a model
+ * that breaks off or writes a wrong escape must not break the client's JSON. */
+enum { UNWRAP_PREFIX, UNWRAP_VALUE, UNWRAP_TAIL, UNWRAP_RAW };
 
 #define PREFIX       "{\"input\":\""
 #define PREFIX_BYTES 10u
+#define CHUNK_BYTES  256u
 
 /* The state of PREFIX besides what was kept: how much of the prefix was met. */
 static uint32_t prefix_met(const struct unwrap *unwrap)
@@ -110,60 +114,102 @@ static void step_prefix(struct unwrap *unwrap, char c)
     }
 }
 
-static enum r2a_err put_value(struct unwrap *unwrap, struct slice run, bool is_end, unwrap_fn put,
-                              void *context)
-{
-    char joined[16 + 1024];
-    size_t len = unwrap->hold_len, safe;
-    enum r2a_err err = R2A_OK;
+/* What a chunk of the value becomes: at worst each byte is written as six. */
+struct value_out {
+    char bytes[sizeof(((struct unwrap *)0)->hold) + (CHUNK_BYTES + 6) * 6];
+    size_t len;
+};
 
-    memcpy(joined, unwrap->hold, len);
-    memcpy(joined + len, run.ptr, run.len);
-    len += run.len;
-    safe = is_end ? len : text_safe_len(text_escaped(slice_of(joined, len)));
-    unwrap->hold_len = (uint8_t)(len - safe);
-    memcpy(unwrap->hold, joined + safe, len - safe);
-    if (safe > 0)
-        err = put(context, text_escaped(slice_of(joined, safe)));
-    return err;
+static void put_byte(struct value_out *out, char c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if ((unsigned char)c >= 0x20 && c != '"' && c != '\\') {
+        out->bytes[out->len++] = c;
+    } else if (c == '"' || c == '\\') {
+        out->bytes[out->len++] = '\\';
+        out->bytes[out->len++] = c;
+    } else {
+        memcpy(out->bytes + out->len, "\\u00", 4);
+        out->bytes[out->len + 4] = digits[(unsigned char)c >> 4];
+        out->bytes[out->len + 5] = digits[c & 15];
+        out->len += 6;
+    }
 }
 
-/* JSON text, at most 1,024 bytes, never cut inside a UTF-8 sequence. */
+/* An escape is passed on when it is complete and legal; otherwise its characters are. */
+static void step_escape(struct unwrap *unwrap, struct value_out *out, char c)
+{
+    uint8_t len = unwrap->escape_len;
+    bool is_legal =
+        len == 1 ? strchr("\"\\/bfnrtu", c) != NULL && c != '\0' : char_hex_value(c) >= 0;
+
+    unwrap->escape[unwrap->escape_len++] = c;
+    if (is_legal && (unwrap->escape[1] != 'u' || unwrap->escape_len == 6)) {
+        memcpy(out->bytes + out->len, unwrap->escape, unwrap->escape_len);
+        out->len += unwrap->escape_len;
+        unwrap->escape_len = 0;
+    } else if (!is_legal) {
+        unwrap->escape_len = 0;
+        for (uint8_t i = 0; i <= len; i++)
+            put_byte(out, unwrap->escape[i]);
+    }
+}
+
+static enum r2a_err feed_value(struct unwrap *unwrap, struct slice json, unwrap_fn put,
+                               void *context)
+{
+    struct value_out out;
+    size_t at = 0, safe;
+
+    memcpy(out.bytes, unwrap->hold, unwrap->hold_len);
+    out.len = unwrap->hold_len;
+    for (; at < json.len && unwrap->state == UNWRAP_VALUE; at++) {
+        char c = json.ptr[at];
+
+        if (unwrap->escape_len > 0)
+            step_escape(unwrap, &out, c);
+        else if (c == '\\')
+            unwrap->escape[unwrap->escape_len++] = c;
+        else if (c == '"')
+            unwrap->state = UNWRAP_TAIL;
+        else
+            put_byte(&out, c);
+    }
+    safe = unwrap->state == UNWRAP_TAIL ? out.len
+                                        : text_safe_len(text_escaped(slice_of(out.bytes, out.len)));
+    if (out.len - safe > sizeof(unwrap->hold))
+        safe = out.len;
+    unwrap->hold_len = (uint8_t)(out.len - safe);
+    memcpy(unwrap->hold, out.bytes + safe, unwrap->hold_len);
+    return safe > 0 ? put(context, text_escaped(slice_of(out.bytes, safe))) : R2A_OK;
+}
+
+/* JSON text, at most CHUNK_BYTES, never cut inside a UTF-8 sequence. */
 static enum r2a_err feed_plain(struct unwrap *unwrap, struct slice json, unwrap_fn put,
                                void *context)
 {
-    size_t at = 0, begin;
     enum r2a_err err = R2A_OK;
+    size_t at = 0;
 
     while (at < json.len && unwrap->state == UNWRAP_PREFIX)
         step_prefix(unwrap, json.ptr[at++]);
-    if (unwrap->state == UNWRAP_RAW) {
-        if (unwrap->kept_len > 0)
-            err = put(context, text_plain(slice_of(unwrap->kept, unwrap->kept_len)));
-        unwrap->kept_len = 0;
-        if (err == R2A_OK && at < json.len)
-            err = put(context, text_plain(slice_skip(json, at)));
-        return err;
-    }
-    for (begin = at; at < json.len && unwrap->state != UNWRAP_TAIL; at++) {
-        if (unwrap->state == UNWRAP_VALUE_ESCAPE)
-            unwrap->state = UNWRAP_VALUE;
-        else if (json.ptr[at] == '\\')
-            unwrap->state = UNWRAP_VALUE_ESCAPE;
-        else if (json.ptr[at] == '"')
-            break;
-    }
-    if (unwrap->state == UNWRAP_TAIL || unwrap->state == UNWRAP_PREFIX)
+    json = slice_skip(json, at);
+    if (unwrap->state == UNWRAP_VALUE)
+        return feed_value(unwrap, json, put, context);
+    if (unwrap->state != UNWRAP_RAW)
         return R2A_OK;
-    err = put_value(unwrap, slice_of(json.ptr + begin, at - begin), at < json.len, put, context);
-    if (at < json.len)
-        unwrap->state = UNWRAP_TAIL;
+    if (unwrap->kept_len > 0)
+        err = put(context, text_plain(slice_of(unwrap->kept, unwrap->kept_len)));
+    unwrap->kept_len = 0;
+    if (err == R2A_OK && json.len > 0)
+        err = put(context, text_plain(json));
     return err;
 }
 
 enum r2a_err unwrap_feed(struct unwrap *unwrap, struct text piece, unwrap_fn put, void *context)
 {
-    char plain[1024];
+    char plain[CHUNK_BYTES];
     enum r2a_err err = R2A_OK;
 
     if (piece.form == TEXT_JSON)
@@ -221,6 +267,8 @@ bool args_unwrap(struct text args, struct arena *arena, struct text *input)
     *input = args;
     if (collect.to == NULL)
         return false;
+    if (text_json_kind(args) != TEXT_IS_OBJECT)
+        return true; /* from here on the text cannot grow */
     if (unwrap_feed(&unwrap, args, collect_put, &collect) != R2A_OK)
         return true;
     if (unwrap.has_input && unwrap.state == UNWRAP_TAIL)

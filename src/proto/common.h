@@ -205,11 +205,11 @@ bool args_unwrap(struct text args, struct arena *arena, struct text *input);
  * call. What is not {"input":"…"} passes unchanged. */
 struct unwrap {
     uint8_t state;
-    uint8_t kept_len;
-    uint8_t hold_len;
+    uint8_t kept_len, hold_len, escape_len;
     bool has_input;
-    char hold[16];
-    char kept[48]; /* what was swallowed while it still looked like the wrapping */
+    char escape[6]; /* an escape so far */
+    char hold[16];  /* put out, but not yet safe to pass on */
+    char kept[48];  /* what was swallowed while it still looked like the wrapping */
 };
 /* `put` gets each piece of free text: ESCAPED, or PLAIN where nothing was wrapped; safe to pass on,
  * valid for the call. */

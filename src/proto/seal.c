@@ -101,6 +101,16 @@ static struct text take_until_nul(struct slice *rest)
     return text_plain(part);
 }
 
+/* Every vendor's secret is printable ASCII. What is not was never sealed by us, and would break the
+ * JSON it is written to. */
+static bool is_printable(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < 0x20 || s.ptr[i] > 0x7e)
+            return false;
+    return true;
+}
+
 bool seal_read(struct text value, uint8_t native_family, struct text item_id, struct arena *arena,
                struct seal *seal)
 {
@@ -130,7 +140,7 @@ bool seal_read(struct text value, uint8_t native_family, struct text item_id, st
         return true;
     if (plain.ptr[4] == IR_SEAL_ENCRYPTED)
         seal->item_id = take_until_nul(&rest);
-    if (rest.len == 0)
+    if (rest.len == 0 || !is_printable(rest) || !is_printable(text_bytes(seal->item_id)))
         return true;
     seal->family = (uint8_t)plain.ptr[4];
     seal->is_sealed = true;
