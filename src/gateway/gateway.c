@@ -118,6 +118,7 @@ static void forbid_core_files(void)
 /* --- configuration --- */
 
 #define RELOAD_WAIT_MS 5u
+#define REAP_MS        10u
 
 static void digest_credential(const struct provider_instance *provider,
                               const struct credential *credential, uint8_t digest[32])
@@ -188,7 +189,7 @@ static void send_order(struct gateway *gateway, enum worker_order order, struct 
         struct worker *worker = &gateway->workers[i];
         struct worker_message *message = &worker->messages[order];
 
-        if (atomic_load(&message->is_out))
+        if (worker->is_gone || atomic_load(&message->is_out))
             continue; /* drain and stop say the same thing twice; a reload waits for the last one */
         if (config)
             config_ref(config);
@@ -295,18 +296,42 @@ static void stop_control(struct gateway *gateway)
 {
     loop_timer_cancel(&gateway->loop, &gateway->drain_timer);
     loop_timer_cancel(&gateway->loop, &gateway->reload_timer);
+    loop_timer_cancel(&gateway->loop, &gateway->reap_timer);
     resolve_loop_close(gateway->resolver, on_resolver_closed, gateway);
+}
+
+/* Workers that ended close their loops only now: an order on its way may still touch them. */
+static void on_reap_timer(struct timer *timer, uint64_t now_ms)
+{
+    struct gateway *gateway = container_of(timer, struct gateway, reap_timer);
+
+    (void)now_ms;
+    for (uint32_t i = 0; i < gateway->workers_count; i++) {
+        struct worker *worker = &gateway->workers[i];
+
+        if (!worker->is_gone || worker->is_joined)
+            continue;
+        atomic_store(&worker->may_close, true);
+        pthread_join(worker->thread, NULL);
+        worker->is_joined = true;
+        gateway->workers_ended++;
+    }
+    if (gateway->workers_ended == gateway->workers_count)
+        stop_control(gateway);
+}
+
+static void worker_gone(struct gateway *gateway, struct worker *worker)
+{
+    worker->is_gone = true;
+    loop_timer_arm(&gateway->loop, &gateway->reap_timer, loop_now_ms(&gateway->loop) + REAP_MS);
 }
 
 void gateway_on_worker_ended(struct op *op, struct op_result result)
 {
     struct worker *worker = container_of(op, struct worker, ended_op);
-    struct gateway *gateway = worker->gateway;
 
     (void)result;
-    pthread_join(worker->thread, NULL);
-    if (++gateway->workers_ended == gateway->workers_count)
-        stop_control(gateway);
+    worker_gone(worker->gateway, worker);
 }
 
 void gateway_on_worker_started(struct op *op, struct op_result result)
@@ -323,10 +348,8 @@ void gateway_on_worker_started(struct op *op, struct op_result result)
         log_event(LOG_ERROR, "gateway", "worker_failed", log_kv_err(worker->start_err),
                   log_kv_z("why", why));
         gateway->is_failed = true;
-        pthread_join(worker->thread, NULL);
-        if (++gateway->workers_ended == gateway->workers_count)
-            stop_control(gateway);
-        else
+        worker_gone(gateway, worker);
+        if (!atomic_load(&gateway->is_draining))
             drain(gateway);
         return;
     }
@@ -499,6 +522,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     gateway->flags = flags;
     gateway->started_ms = clock_mono_ms();
     gateway->reload_timer.fn = on_reload_timer;
+    gateway->reap_timer.fn = on_reap_timer;
     gateway->budget.limit =
         config->limits.memory_bytes ? config->limits.memory_bytes : memory_half();
     apply_log(config);

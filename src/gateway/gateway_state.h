@@ -39,6 +39,7 @@ struct gateway {
     struct op tls_stop_op;
     struct timer drain_timer;
     struct timer reload_timer;
+    struct timer reap_timer;
     struct gateway_listen listens[WORKER_LISTENERS_MAX];
     uint64_t started_ms;
     uint32_t generation;

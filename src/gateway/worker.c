@@ -336,7 +336,9 @@ void *worker_main(void *arg)
     if (worker->start_err != R2A_OK)
         return NULL;
     loop_run(&worker->loop);
-    close_worker(worker);
     loop_post(&worker->gateway->loop, &worker->ended_op);
+    while (!atomic_load(&worker->may_close))
+        usleep(1000);
+    close_worker(worker);
     return NULL;
 }

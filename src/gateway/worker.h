@@ -86,6 +86,8 @@ struct worker {
     struct op started_op, ended_op; /* to the control thread */
     struct worker_message messages[3];
     enum r2a_err start_err;
+    _Atomic bool may_close;  /* nobody posts to this loop any more */
+    bool is_gone, is_joined; /* the control thread's notes */
 };
 
 void worker_on_order(struct op *op, struct op_result result);
