@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct mem_budget budget;
     static struct mem *mem;
     static int fd = -1;
-    static char path[32] = "/proc/self/fd/";
+    static char path[48] = "/proc/self/fd/";
     struct config_report report = {.line = take_line};
     struct config_flags flags = {.file = path};
     struct config *config;
