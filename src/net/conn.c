@@ -215,6 +215,8 @@ void conn_join(struct conn *conn)
     check(conn->state == CONN_CLOSING);
     if (conn->ops_count > 0 || (conn->tls != NULL && conn_tls_is_out(conn)))
         return;
+    if (conn->tls != NULL)
+        conn_tls_stop(conn); /* else a job that waits for the flush phase goes out meanwhile */
     check(conn->ctl_op.kind != OP_CLOSE);
     conn->ctl_op.kind = OP_CLOSE;
     conn->ctl_op.handle = conn->handle;

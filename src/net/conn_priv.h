@@ -103,6 +103,8 @@ bool conn_tls_fill(struct conn *conn);
 bool conn_tls_wants_read(const struct conn *conn);
 /* A job is out: the slot cannot be freed yet. */
 bool conn_tls_is_out(const struct conn *conn);
+/* The layer does nothing more and its job, not out, never goes. */
+void conn_tls_stop(struct conn *conn);
 void conn_tls_free(struct conn *conn);
 
 #endif

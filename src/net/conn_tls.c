@@ -62,6 +62,12 @@ bool conn_tls_is_out(const struct conn *conn)
     return tls_is_out(conn->tls->tls);
 }
 
+void conn_tls_stop(struct conn *conn)
+{
+    tls_close(conn->tls->tls);
+    rope_clear(&conn->tls->cipher);
+}
+
 bool conn_tls_wants_read(const struct conn *conn)
 {
     return conn->tls->kept_begin == conn->tls->kept_end && tls_wants_read(conn->tls->tls);

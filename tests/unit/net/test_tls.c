@@ -750,6 +750,23 @@ Test(tls, full_handshakes_are_jobs_and_resumed_ones_are_not)
     tls_env_close(env);
 }
 
+Test(tls, closing_takes_a_job_back_that_has_not_gone)
+{
+    certs_or_skip();
+    struct queue queue = {0};
+    struct tls_env *env = env_open("trust.pem", enqueue, &queue);
+    struct pair *pair = pair_new(env, server_new("good"), "localhost");
+
+    tls_start(pair->tls, test_wall_ms());
+    cr_assert_not(tls_is_out(pair->tls));
+    tls_close(pair->tls);
+    tls_env_flush(env);
+    cr_assert_eq(queue.count, 0);
+    cr_assert_eq(env->works.count, 0);
+    pair_free(pair);
+    tls_env_close(env);
+}
+
 Test(tls, a_slot_is_not_freed_while_its_job_is_out, .signal = SIGABRT)
 {
     certs_or_skip();
