@@ -31,7 +31,7 @@ enum r2a_err anthropic_decode(void *decoder, const struct frame *frame, struct i
 enum r2a_err anthropic_finish(void *decoder, struct ir_sink *sink);
 
 /* anthropic_encode.c: events for the client. */
-#define ANTHROPIC_ENCODER_SIZE 768u
+#define ANTHROPIC_ENCODER_SIZE 896u
 void anthropic_encoder_init(void *encoder, const struct brief *brief);
 enum r2a_err anthropic_encode(void *encoder, const struct ir_event *event, struct rope *out);
 void anthropic_encoder_drop(void *encoder);

@@ -1,6 +1,7 @@
 #include "anthropic.h"
 #include "member.h"
 #include "r2a/core/check.h"
+#include "r2a/core/str.h"
 #include "r2a/json/text.h"
 #include "r2a/proto/fault_read.h"
 
@@ -431,10 +432,19 @@ static enum r2a_err read_document(struct decoder *d, struct slice body, struct i
 /* --- the stream --- */
 
 /* One event, its `delta` taken apart on the way: no byte of a delta is scanned twice. */
+enum delta {
+    DELTA_OTHER,
+    DELTA_IS_TEXT,
+    DELTA_IS_ARGS,
+    DELTA_IS_THINKING,
+    DELTA_IS_SIGNATURE,
+    DELTA_IS_CITATION
+};
+
 struct event {
     struct text type;
     struct member message, content_block, usage, error;
-    struct text delta_type;
+    uint8_t delta;     /* enum delta */
     struct text value; /* text, thinking, partial_json or signature: whichever the delta has */
     bool value_escaped;
     struct member citation, stop_reason, stop_sequence, stop_details;
@@ -481,8 +491,71 @@ static bool read_text(struct json_scan *scan, struct text *text, bool *has_escap
     return true;
 }
 
+static enum delta delta_of(struct text type)
+{
+    if (text_is(type, S("text_delta")))
+        return DELTA_IS_TEXT;
+    if (text_is(type, S("input_json_delta")))
+        return DELTA_IS_ARGS;
+    if (text_is(type, S("thinking_delta")))
+        return DELTA_IS_THINKING;
+    if (text_is(type, S("signature_delta")))
+        return DELTA_IS_SIGNATURE;
+    return text_is(type, S("citations_delta")) ? DELTA_IS_CITATION : DELTA_OTHER;
+}
+
+/* Whether a delta is spelt as the vendor spells it, which nearly all events of a stream are: then
+ * only its string has to be scanned. Everything else, and every mistake, is read_event's. */
+static bool read_usual_delta(struct slice data, struct event *event)
+{
+    static const struct slice head = S_INIT("{\"type\":\"content_block_delta\",\"index\":");
+    static const struct slice middle = S_INIT(",\"delta\":{\"type\":\"");
+    static const struct {
+        struct slice key;
+        uint8_t delta;
+    } rows[] = {{S_INIT("text_delta\",\"text\":\""), DELTA_IS_TEXT},
+                {S_INIT("input_json_delta\",\"partial_json\":\""), DELTA_IS_ARGS},
+                {S_INIT("thinking_delta\",\"thinking\":\""), DELTA_IS_THINKING}};
+    const char *at, *end;
+    struct json_scan scan;
+    uint32_t row, braces = 0;
+    ptrdiff_t digits;
+
+    if (data.len <= head.len || memcmp(data.ptr, head.ptr, head.len) != 0)
+        return false;
+    at = data.ptr + head.len;
+    end = data.ptr + data.len;
+    while (at < end && char_is_digit(*at))
+        at++;
+    digits = at - (data.ptr + head.len);
+    if (digits == 0 || (digits > 1 && data.ptr[head.len] == '0') ||
+        (size_t)(end - at) <= middle.len || memcmp(at, middle.ptr, middle.len) != 0)
+        return false;
+    at += middle.len;
+    for (row = 0; row < array_count(rows); row++)
+        if ((size_t)(end - at) > rows[row].key.len &&
+            memcmp(at, rows[row].key.ptr, rows[row].key.len) == 0)
+            break;
+    if (row == array_count(rows))
+        return false;
+    json_open(&scan, slice_between(at + rows[row].key.len - 1, end));
+    if (json_next(&scan) != JSON_STRING)
+        return false;
+    for (at = scan.text.ptr + scan.text.len + 1; at < end; at++) {
+        if (*at == '}')
+            braces++;
+        else if (*at != ' ')
+            return false;
+    }
+    event->delta = rows[row].delta;
+    event->value = text_escaped(scan.text);
+    event->value_escaped = scan.has_escape;
+    return braces == 2;
+}
+
 static bool read_delta(struct json_scan *scan, struct event *event)
 {
+    struct text type = {0};
     static const struct slice names[] = {
         S_INIT("type"),        S_INIT("text"),          S_INIT("partial_json"),
         S_INIT("thinking"),    S_INIT("signature"),     S_INIT("citation"),
@@ -497,7 +570,7 @@ static bool read_delta(struct json_scan *scan, struct event *event)
 
         switch (json_key_index(scan, names, array_count(names))) {
         case DELTA_TYPE:
-            is_good = read_text(scan, &event->delta_type, &ignored);
+            is_good = read_text(scan, &type, &ignored);
             break;
         case DELTA_TEXT:
         case DELTA_PARTIAL_JSON:
@@ -524,6 +597,7 @@ static bool read_delta(struct json_scan *scan, struct event *event)
         if (!is_good)
             return false;
     }
+    event->delta = (uint8_t)delta_of(type);
     return token == JSON_OBJECT_END;
 }
 
@@ -578,33 +652,34 @@ static enum r2a_err need_part(struct decoder *d, struct ir_sink *sink, uint8_t k
 
 static enum r2a_err on_delta(struct decoder *d, const struct event *event, struct ir_sink *sink)
 {
-    struct text type = event->delta_type;
-    enum r2a_err err = R2A_OK;
+    enum r2a_err err = begin(d, sink, (struct text){0}, (struct text){0});
 
-    if (text_is(type, S("text_delta"))) {
-        err = event->value.len > 0 ? need_part(d, sink, IR_PART_TEXT) : R2A_OK;
-        return err == R2A_OK ? put_piece(d, sink, event->value, event->value_escaped) : err;
-    }
-    if (text_is(type, S("thinking_delta"))) {
-        err = event->value.len > 0 ? need_part(d, sink, IR_PART_REASON) : R2A_OK;
-        return err == R2A_OK ? put_piece(d, sink, event->value, event->value_escaped) : err;
-    }
-    if (text_is(type, S("input_json_delta"))) {
-        if (!d->is_open || event->value.len == 0)
+    if (err != R2A_OK)
+        return err;
+    switch ((enum delta)event->delta) {
+    case DELTA_IS_TEXT:
+    case DELTA_IS_THINKING:
+        if (event->value.len == 0)
             return R2A_OK;
-        if (d->kind != IR_PART_CALL && d->kind != IR_PART_OPAQUE)
+        err = need_part(d, sink, event->delta == DELTA_IS_TEXT ? IR_PART_TEXT : IR_PART_REASON);
+        return err == R2A_OK ? put_piece(d, sink, event->value, event->value_escaped) : err;
+    case DELTA_IS_ARGS:
+        if (!d->is_open || event->value.len == 0 ||
+            (d->kind != IR_PART_CALL && d->kind != IR_PART_OPAQUE))
             return R2A_OK;
         d->has_args = true;
         return put_piece(d, sink, event->value, event->value_escaped);
-    }
-    if (text_is(type, S("signature_delta"))) {
+    case DELTA_IS_SIGNATURE:
         err = need_part(d, sink, IR_PART_REASON);
         d->signature = arena_copy(d->brief->arena, text_bytes(event->value));
         return err;
-    }
-    if (text_is(type, S("citations_delta")) && member_is(&event->citation, JSON_OBJECT) &&
-        d->is_open && d->kind == IR_PART_TEXT)
+    case DELTA_IS_CITATION:
+        if (!member_is(&event->citation, JSON_OBJECT) || !d->is_open || d->kind != IR_PART_TEXT)
+            return R2A_OK;
         return put_cite(d, sink, event->citation.raw);
+    case DELTA_OTHER:
+        break;
+    }
     return R2A_OK;
 }
 
@@ -626,11 +701,14 @@ static enum r2a_err on_start(struct decoder *d, const struct event *event, struc
 
 static enum r2a_err read_data(struct decoder *d, const struct frame *frame, struct ir_sink *sink)
 {
-    struct event event = {0};
+    struct event event;
     struct json_scan scan;
     struct text type;
     enum r2a_err err;
 
+    if (read_usual_delta(frame->data, &event))
+        return on_delta(d, &event, sink);
+    event = (struct event){0};
     json_open(&scan, frame->data);
     if (!read_event(&scan, &event)) {
         /* Some look-alikes end as Chat Completions does. */
@@ -642,10 +720,8 @@ static enum r2a_err read_data(struct decoder *d, const struct frame *frame, stru
                           R2A_ERR_JSON_SYNTAX);
     }
     type = event.type.len > 0 ? event.type : text_plain(frame->name);
-    if (text_is(type, S("content_block_delta"))) {
-        err = begin(d, sink, (struct text){0}, (struct text){0});
-        return err == R2A_OK ? on_delta(d, &event, sink) : err;
-    }
+    if (text_is(type, S("content_block_delta")))
+        return on_delta(d, &event, sink);
     if (text_is(type, S("content_block_start"))) {
         err = begin(d, sink, (struct text){0}, (struct text){0});
         if (err == R2A_OK && member_is(&event.content_block, JSON_OBJECT))

@@ -1,5 +1,6 @@
 #include "anthropic.h"
 #include "r2a/core/check.h"
+#include "r2a/core/str.h"
 #include "r2a/json/text.h"
 #include "r2a/json/write.h"
 
@@ -49,6 +50,9 @@ struct encoder {
     uint64_t kept_bytes;
     struct text model, stop_sequence, stop_words;
     struct ir_usage usage;
+    /* stream: how each piece of the open block begins */
+    uint8_t head_len;
+    char head[160];
     /* document */
     struct rope content, args, cites, signature;
 };
@@ -199,6 +203,22 @@ static void begin(struct encoder *e, struct rope *out)
 
 /* --- the six writers --- */
 
+/* A piece is head, text, tail; the head is made once a block. */
+static void make_head(struct encoder *e, enum block block)
+{
+    struct str_buf buf = STR_BUF(e->head);
+
+    str_buf_put(&buf, S("event: content_block_delta\ndata: "
+                        "{\"type\":\"content_block_delta\",\"index\":"));
+    str_buf_put_u64(&buf, e->index - 1);
+    str_buf_put(&buf, S(",\"delta\":{\"type\":\""));
+    str_buf_put(&buf, block == BLOCK_TEXT       ? S("text_delta\",\"text\":\"")
+                      : block == BLOCK_THINKING ? S("thinking_delta\",\"thinking\":\"")
+                                                : S("input_json_delta\",\"partial_json\":\""));
+    check(!buf.is_full);
+    e->head_len = (uint8_t)buf.len;
+}
+
 static void start_block(struct encoder *e, struct part *part, enum block block, struct rope *out)
 {
     struct rope *to = e->is_document ? &e->content : out;
@@ -219,6 +239,7 @@ static void start_block(struct encoder *e, struct part *part, enum block block, 
         rope_put(to, S(",\"content_block\":"));
     }
     e->index++;
+    make_head(e, block);
     switch (block) {
     case BLOCK_TEXT:
         rope_put(to, e->is_document ? S("{\"type\":\"text\",\"text\":\"")
@@ -250,6 +271,27 @@ static void start_block(struct encoder *e, struct part *part, enum block block, 
         rope_put(to, S("}\n\n"));
 }
 
+static void write_delta(const struct encoder *e, struct text piece, struct rope *out)
+{
+    static const char tail[] = "\"}}\n\n";
+    size_t tail_len = sizeof(tail) - 1, len = e->head_len + piece.len + tail_len;
+    char *to;
+
+    if (piece.form != TEXT_ESCAPED || piece.len > ROPE_BORROW_BYTES_MIN) {
+        rope_put(out, slice_of(e->head, e->head_len));
+        text_write_escaped_copy(out, piece);
+        rope_put(out, slice_of(tail, tail_len));
+        return;
+    }
+    to = rope_reserve(out, len);
+    if (to == NULL)
+        return;
+    memcpy(to, e->head, e->head_len);
+    memcpy(to + e->head_len, piece.ptr, piece.len);
+    memcpy(to + e->head_len + piece.len, tail, tail_len);
+    rope_commit(out, len);
+}
+
 static void begin_delta(const struct encoder *e, struct rope *out, struct slice delta)
 {
     rope_put(out, S("event: content_block_delta\ndata: "
@@ -269,11 +311,7 @@ static void write_piece(struct encoder *e, struct text piece, struct rope *out)
             text_write_escaped_copy(&e->content, piece);
             return;
         }
-        begin_delta(e, out,
-                    e->block == BLOCK_TEXT ? S("text_delta\",\"text\":\"")
-                                           : S("thinking_delta\",\"thinking\":\""));
-        text_write_escaped_copy(out, piece);
-        rope_put(out, S("\"}}\n\n"));
+        write_delta(e, piece, out);
         return;
     case BLOCK_CALL:
         if (e->is_document) {
@@ -285,14 +323,14 @@ static void write_piece(struct encoder *e, struct text piece, struct rope *out)
         }
         if (!e->open->has_text && piece.len == 2 && memcmp(piece.ptr, "{}", 2) == 0)
             return; /* a call without arguments sends no delta: the input stays {} */
-        begin_delta(e, out, S("input_json_delta\",\"partial_json\":\""));
-        if (e->open->flags & IR_CUSTOM) {
-            if (!e->open->has_text)
-                rope_put(out, S("{\\\"input\\\":\\\""));
-            text_write_escaped_twice(out, piece);
-        } else {
-            text_write_escaped_copy(out, piece);
+        if (!(e->open->flags & IR_CUSTOM)) {
+            write_delta(e, piece, out);
+            return;
         }
+        rope_put(out, slice_of(e->head, e->head_len));
+        if (!e->open->has_text)
+            rope_put(out, S("{\\\"input\\\":\\\""));
+        text_write_escaped_twice(out, piece);
         rope_put(out, S("\"}}\n\n"));
         return;
     case BLOCK_OPAQUE:

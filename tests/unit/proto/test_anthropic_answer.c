@@ -310,6 +310,41 @@ Test(anthropic_answer, halves_of_a_surrogate_pair_travel_together)
     cr_expect(str_find(lines, S("escaped \\ud83d\\ude00b\n")) < lines.len);
 }
 
+Test(anthropic_answer, deltas_are_read_alike_however_they_are_spelt)
+{
+    static const char *const deltas[][2] = {
+        {"{'type':'content_block_delta','index':0,'delta':{'type':'text_delta','text':'a\\n'}}",
+         "{'index':0,'delta':{'text':'a\\n','type':'text_delta'},'type':'content_block_delta'}"},
+        {"{'type':'content_block_delta','index':10,'delta':{'type':'thinking_delta','thinking':"
+         "'a'}   }",
+         "{'type' : 'content_block_delta','delta':{'type':'thinking_delta','thinking':'a'}}"},
+        {"{'type':'content_block_delta','index':0,'delta':{'type':'text_delta','text':'a'}",
+         "{'type':'content_block_delta','delta':{'type':'text_delta','text':'a'}"},
+        {"{'type':'content_block_delta','index':01,'delta':{'type':'text_delta','text':'a'}}",
+         "{'type':'content_block_delta','index': 01,'delta':{'type':'text_delta','text':'a'}}"},
+        {"{'type':'content_block_delta','index':0,'delta':{'type':'text_delta','text':'a\\x'}}",
+         "{'type' :'content_block_delta','delta':{'type':'text_delta','text':'a\\x'}}"},
+        {"{'type':'content_block_delta','index':0,'delta':{'type':'text_delta','text':'a'}}}",
+         "{'type' :'content_block_delta','delta':{'type':'text_delta','text':'a'}}}"},
+        {"{'type':'content_block_delta','index':0,'delta':{'type':'text_delta','text':'a','x':1}}",
+         "{'type' :'content_block_delta','delta':{'type':'text_delta','text':'a','x':1}}"},
+    };
+
+    for (size_t i = 0; i < sizeof(deltas) / sizeof(*deltas); i++) {
+        struct slice lines[2];
+
+        for (size_t k = 0; k < 2; k++) {
+            struct kit_answer answer;
+
+            kit_answer_open(&kit, AM, &answer);
+            kit_answer_frame(&answer, FRAME_DATA, (struct slice){0}, quoted(&kit, deltas[i][k]));
+            lines[k] = kit_answer_finish(&answer);
+        }
+        cr_expect(slice_eq(lines[0], lines[1]), "%.*s but %.*s", (int)lines[0].len, lines[0].ptr,
+                  (int)lines[1].len, lines[1].ptr);
+    }
+}
+
 /* --- the client speaks Messages --- */
 
 Test(anthropic_answer, regression_62_cached_tokens_are_told_apart)
