@@ -249,6 +249,37 @@ static const struct cfg_route *find_route(const struct config *config, struct sl
     return NULL;
 }
 
+static bool is_plain_id(struct slice id)
+{
+    return id.len > 0 && id.ptr[0] != '!' && str_find_char(id, '*') == id.len &&
+           str_find_char(id, '?') == id.len;
+}
+
+static bool lists(const struct provider_instance *provider, struct slice model)
+{
+    for (uint32_t i = 0; i < provider->models_count; i++) {
+        if (is_plain_id(provider->models[i]) && slice_eq(provider->models[i], model))
+            return serves(provider, model);
+    }
+    return false;
+}
+
+/* The default provider, but for an id that others list by name and it does not: who lists an id
+ * means to serve it, and it is in the lists that clients choose from. */
+static const struct provider_instance *find_default(const struct config *config, struct slice model)
+{
+    const struct provider_instance *fallback =
+        config->default_provider >= 0 ? &config->providers[config->default_provider] : NULL;
+
+    if (model.len == 0 || (fallback && fallback->models_count > 0 && serves(fallback, model)))
+        return fallback;
+    for (uint32_t i = 0; i < config->providers_count; i++) {
+        if (lists(&config->providers[i], model))
+            return &config->providers[i];
+    }
+    return fallback;
+}
+
 /* By the model's name alone: PROVIDER/MODEL, routes, default_provider. */
 static void choose_by_model(struct choice *choice, struct board *board)
 {
@@ -264,10 +295,11 @@ static void choose_by_model(struct choice *choice, struct board *board)
         return;
     }
     route = model.len > 0 ? find_route(config, model) : NULL;
+    provider = find_default(config, model);
     if (route)
         add_route(choice, board, route);
-    else if (config->default_provider >= 0)
-        add(choice, &config->providers[config->default_provider], (struct slice){0});
+    else if (provider)
+        add(choice, provider, (struct slice){0});
 }
 
 /* By path or header; only a default of the configuration may still name the provider. */
@@ -344,12 +376,6 @@ struct lister {
     struct slice seen[LISTED_MAX];
     uint32_t seen_count;
 };
-
-static bool is_plain_id(struct slice id)
-{
-    return id.len > 0 && id.ptr[0] != '!' && str_find_char(id, '*') == id.len &&
-           str_find_char(id, '?') == id.len;
-}
 
 static void put_id(struct lister *lister, struct slice id, struct slice plain, struct slice owner)
 {

@@ -145,6 +145,26 @@ Test(choose, keeps_to_the_models_a_provider_lists)
     close_all();
 }
 
+Test(choose, who_lists_an_id_serves_it)
+{
+    open_with("{\"providers\": {" ON(
+        "any") ", \"a\": {\"kind\": \"echo\", \"models\": [\"m\", "
+               "\"g*\"]}, \"b\": {\"kind\": \"echo\", \"models\": [\"m\", \"n\"]}}, "
+               "\"default_provider\": \"any\"}");
+    cr_assert_eq(ask("m"), ROUTE_PLAN_OK);
+    cr_assert(goes_to(0, "a", "m"));
+    cr_assert_eq(ask("n"), ROUTE_PLAN_OK);
+    cr_assert(goes_to(0, "b", "n"));
+    cr_assert_eq(ask("g1"), ROUTE_PLAN_OK);
+    cr_assert(goes_to(0, "any", "g1"));
+    close_all();
+    open_with("{\"providers\": {\"a\": {\"kind\": \"echo\", \"models\": [\"m\"]}, \"b\": "
+              "{\"kind\": \"echo\", \"models\": [\"m\", \"n\"]}}, \"default_provider\": \"b\"}");
+    cr_assert_eq(ask("m"), ROUTE_PLAN_OK);
+    cr_assert(goes_to(0, "b", "m"));
+    close_all();
+}
+
 /* --- default models --- */
 
 Test(choose, default_model_falls_in)
@@ -288,8 +308,8 @@ Test(choose, lists_what_clients_may_name)
                          "{\"model\": \"fast\", \"to\": [\"b/q\"]}, {\"model\": \"gone\", \"to\": "
                          "[\"off\"]}, "
                          "{\"model\": \"x*\", \"to\": [\"a\"]}], \"default_provider\": \"a\"}");
-    cr_assert_str_eq(list(NULL, NULL), "fast(b) m1(a) m2(a) b/m1(b) b/q(b) ");
-    cr_assert_str_eq(list(&config->keys[0], NULL), "m1(a) m2(a) b/m1(b) b/q(b) ");
+    cr_assert_str_eq(list(NULL, NULL), "fast(b) m1(a) m2(a) b/m1(b) q(b) ");
+    cr_assert_str_eq(list(&config->keys[0], NULL), "m1(a) m2(a) b/m1(b) ");
     cr_assert_str_eq(list(NULL, &config->providers[1]), "m1(b) q(b) ");
     close_all();
 }
