@@ -159,9 +159,15 @@ void ex_answer_text(struct exchange *ex, uint16_t status, struct slice content_t
     ex_answer_with(ex, status, content_type, body, (struct slice){0});
 }
 
+/* Whether the upstream, or the way to it, is to blame. */
+static bool is_beyond(const struct fault *fault)
+{
+    return fault->is_upstream || fault->phase > FAULT_PHASE_REQUEST;
+}
+
 static void log_fault(const struct exchange *ex, const struct fault *fault)
 {
-    if (!fault->is_upstream)
+    if (!is_beyond(fault))
         return; /* the access log says enough about a client's mistake */
     log_event(LOG_WARN, "gateway", "upstream_failed", log_kv_str("id", ex->id),
               log_kv_str("provider", ex->provider ? ex->provider->name : (struct slice){0}),
@@ -195,7 +201,7 @@ static struct text name_phase(struct exchange *ex, const struct fault *fault)
     char *text;
     struct str_buf buf;
 
-    if (!fault->is_upstream || fault->upstream_status != 0 || ex->provider == NULL ||
+    if (!is_beyond(fault) || fault->upstream_status != 0 || ex->provider == NULL ||
         fault->message.form != TEXT_PLAIN || (text = arena_take(&ex->arena, size)) == NULL)
         return fault->message;
     buf = (struct str_buf){.ptr = text, .size = size};
@@ -224,7 +230,7 @@ void ex_answer_fault(struct exchange *ex, const struct fault *source)
         ex->error = fault.err != R2A_OK ? r2a_err_name(fault.err) : fault_rows[fault.kind].name;
     if (ex->ended_by == '-')
         ex->ended_by = fault.kind == FAULT_TIMEOUT && fault.err == R2A_ERR_TIMEOUT ? 's'
-                       : fault.is_upstream                                         ? 'S'
+                       : is_beyond(&fault)                                         ? 'S'
                                                                                    : 'P';
     if (ex->ended_in == '-')
         ex->ended_in = ex_phase_letter(ex);

@@ -27,7 +27,6 @@ static void fail(struct call *call, enum r2a_err err, enum fault_phase phase, st
 
     fault.err = err;
     fault.phase = (uint8_t)phase;
-    fault.is_upstream = true;
     if (message.len == 0)
         fault.message = text_plain(slice_from_z(r2a_err_text(err)));
     ex_on_attempt_failed(ex, &fault);

@@ -714,7 +714,6 @@ void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err)
 
         fault.err = err;
         fault.phase = FAULT_PHASE_BODY;
-        fault.is_upstream = true;
         if (ex->is_flowing) { /* bytes are out already: only a broken message tells the truth */
             ex->is_broken = true;
             ex->error = r2a_err_name(err);
