@@ -12,6 +12,7 @@
 #include "r2a/gateway/gateway.h"
 #include "r2a/gateway/models.h"
 #include "r2a/net/engine.h"
+#include "r2a/net/tls.h"
 #include "r2a/proto/list.h"
 #include "r2a/provider/list.h"
 #include "r2a/version.h"
@@ -163,10 +164,13 @@ static int command_help(const struct command *command)
 static int version(void)
 {
     char text[512];
+    char tls[128];
 
     engine_describe(text, sizeof(text));
-    put_z(STDOUT_FILENO, "ring2api " R2A_VERSION "\nBearSSL " R2A_BEARSSL_VERSION
-                         "\nliburing " R2A_LIBURING_VERSION "\n");
+    tls_describe(tls, sizeof(tls));
+    put_z(STDOUT_FILENO, "ring2api " R2A_VERSION "\nBearSSL " R2A_BEARSSL_VERSION " (");
+    put_z(STDOUT_FILENO, tls);
+    put_z(STDOUT_FILENO, ")\nliburing " R2A_LIBURING_VERSION "\n");
     put_z(STDOUT_FILENO, text);
     put_z(STDOUT_FILENO, "\n");
     return EXIT_FINE;

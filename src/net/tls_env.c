@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "r2a/core/check.h"
+#include "r2a/core/str.h"
 #include "tls_state.h"
 
 /* --- prepared contexts --- */
@@ -72,6 +73,35 @@ void tls_env_prepare(struct tls_env *env)
         br_ssl_engine_set_hash(engine, hashes[i].id, hashes[i].hash);
         br_x509_minimal_set_hash(minimal, hashes[i].id, hashes[i].hash);
     }
+}
+
+void tls_describe(char *text, size_t size)
+{
+    const struct {
+        const char *name;
+        bool is_there;
+    } parts[] = {
+        {"AES-NI", br_aes_x86ni_ctr_get_vtable() != NULL},
+        {"PCLMULQDQ", br_ghash_pclmul_get() != 0},
+        {"SSE2 ChaCha20", br_chacha20_sse2_get() != 0},
+#ifdef R2A_BEARSSL_M64
+        {"64-bit P-256", br_ec_p256_m64_get() != NULL},
+#endif
+        {"64-bit RSA", br_rsa_i62_pkcs1_vrfy_get() != 0},
+    };
+    struct str_buf buf = {.ptr = text, .size = size - 1};
+
+    check(size > 0);
+    for (size_t i = 0; i < array_count(parts); i++) {
+        if (!parts[i].is_there)
+            continue;
+        if (buf.len > 0)
+            str_buf_put(&buf, S(", "));
+        str_buf_put(&buf, slice_from_z(parts[i].name));
+    }
+    if (buf.len == 0)
+        str_buf_put(&buf, S("portable code only"));
+    text[buf.len] = '\0';
 }
 
 /* --- sessions --- */

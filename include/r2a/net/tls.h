@@ -55,6 +55,11 @@ struct tls_trust *tls_trust_ref(struct tls_trust *trust);
 void tls_trust_unref(struct tls_trust *trust);
 uint32_t tls_trust_count(const struct tls_trust *trust);
 
+/* One line naming what the library found in this processor, for --version and the log: "AES-NI,
+ * PCLMULQDQ, SSE2 ChaCha20, 64-bit P-256, 64-bit RSA". Without AES-NI, ChaCha20 is asked for first.
+ */
+void tls_describe(char *text, size_t size);
+
 /* --- one worker --- */
 
 /* Hands a job to the handshake thread. Called from tls_env_flush, on the worker. The thread calls
