@@ -104,6 +104,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
 
 /* --- gateway --- */
+#define PASS_PREFIX_BYTES  16384u    /* of a passed body that is looked at for its model */
 #define VAULT_BYTES        67108864u /* reasoning kept for clients that return none; touched as used */
 #define VAULT_TTL_MS       3600000u /* a conversation's next turn comes sooner, or never */
 #define VAULT_REASON_BYTES 131072u  /* reasoning text kept with a secret; longer is not kept */

@@ -188,7 +188,6 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
     case ROUTE_RESPONSE:
         ex_refuse(ex, FAULT_NOT_FOUND, 0, S("no response is stored here"));
         return true;
-    case ROUTE_PASS:
     case ROUTE_EMBED:
         ex_refuse(ex, FAULT_NOT_FOUND, 0, S("this route is not available"));
         return true;
@@ -199,6 +198,7 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
         return true;
     case ROUTE_GENERATE:
     case ROUTE_COUNT:
+    case ROUTE_PASS:
         break;
     }
     return false;

@@ -60,14 +60,16 @@ static void write_connection(struct exchange *ex, struct rope *out)
 void ex_send_stream_head(struct exchange *ex)
 {
     struct rope *out;
+    bool has_length;
 
     if (ex->front == NULL || ex->is_head_sent)
         return;
     out = conn_out(ex->front->conn);
     settle_keep_alive(ex);
     ex->status = ex->is_flowing && !ex->is_stream ? ex->call.status : 200;
-    ex->is_chunked = !ex->is_http10;
-    if (!ex->is_chunked)
+    has_length = ex->is_flowing && ex->call.has_length;
+    ex->is_chunked = !ex->is_http10 && !has_length;
+    if (!ex->is_chunked && !has_length)
         ex->keep_alive = false;
     h1_write_status(out, ex->status);
     if (ex->is_stream && ex->brief->shape == BRIEF_SSE)
@@ -79,6 +81,8 @@ void ex_send_stream_head(struct exchange *ex)
     else if (ex->call.content_type_len > 0)
         h1_write_id(out, HEADER_CONTENT_TYPE,
                     slice_of(ex->call.content_type, ex->call.content_type_len));
+    if (has_length)
+        h1_write_id_u64(out, HEADER_CONTENT_LENGTH, ex->call.length);
     if (ex->is_chunked)
         h1_write_raw(out, S("transfer-encoding: chunked\r\n"));
     write_common(ex, out);

@@ -14,7 +14,7 @@
 
 /* --- what the client means --- */
 
-static bool make_brief(struct exchange *ex)
+bool ex_make_brief(struct exchange *ex)
 {
     struct ex_request *request = ex->request;
     struct brief *brief = arena_take_zero(&ex->arena, sizeof(*brief));
@@ -106,15 +106,38 @@ static bool admit_key(struct exchange *ex)
     return false;
 }
 
+void ex_route(struct exchange *ex, struct slice model)
+{
+    struct ex_request *request = ex->request;
+    const struct http_header *wanted;
+
+    wanted = http_header_find(request->headers, request->headers_count, HEADER_MODEL_PROVIDER);
+    route_choose(ex->config, ex->worker->board, request->match.prefix,
+                 wanted ? wanted->value : (struct slice){0}, model, ex->key, &request->plan);
+    if (request->plan.verdict != ROUTE_PLAN_OK) {
+        refuse_plan(ex, &request->plan);
+        return;
+    }
+    if (model.len == 0)
+        ex->brief->model = arena_copy(&ex->arena, request->plan.candidates[0].model);
+    ex->route = request->plan.route;
+    if (!admit_key(ex))
+        return;
+    ex_enter(ex, EX_QUEUE);
+    ex->candidate = 0;
+    ex->timeouts = request->plan.timeouts;
+    ex_arm_timers(ex);
+    ex_attempt(ex);
+}
+
 void ex_on_request(struct exchange *ex)
 {
     struct ex_request *request = ex->request;
     struct fault fault = {0};
     struct slice body = slice_of(request->body, request->body_len);
     struct slice model = {0};
-    const struct http_header *wanted;
 
-    if (!make_brief(ex)) {
+    if (!ex_make_brief(ex)) {
         ex_refuse(ex, FAULT_OVERLOAD, 0, S("out of memory"));
         return;
     }
@@ -138,23 +161,7 @@ void ex_on_request(struct exchange *ex)
     ex->brief->shape = !ex->is_stream                 ? BRIEF_DOCUMENT
                        : request->match.is_json_array ? BRIEF_JSON_ARRAY
                                                       : BRIEF_SSE;
-    wanted = http_header_find(request->headers, request->headers_count, HEADER_MODEL_PROVIDER);
-    route_choose(ex->config, ex->worker->board, request->match.prefix,
-                 wanted ? wanted->value : (struct slice){0}, model, ex->key, &request->plan);
-    if (request->plan.verdict != ROUTE_PLAN_OK) {
-        refuse_plan(ex, &request->plan);
-        return;
-    }
-    if (model.len == 0)
-        ex->brief->model = arena_copy(&ex->arena, request->plan.candidates[0].model);
-    ex->route = request->plan.route;
-    if (!admit_key(ex))
-        return;
-    ex_enter(ex, EX_QUEUE);
-    ex->candidate = 0;
-    ex->timeouts = request->plan.timeouts;
-    ex_arm_timers(ex);
-    ex_attempt(ex);
+    ex_route(ex, model);
 }
 
 /* --- which key --- */
@@ -262,7 +269,7 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->recall = &ex->recall.recall;
     set_profile(ex);
     ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
-    ex->is_relay = target->proto == ex->client;
+    ex->is_relay = target->proto == ex->client || ex->operation == ROUTE_PASS;
     ex->timeouts = ex->request->plan.timeouts;
     route_timeouts(ex->config, ex->route, provider, &ex->timeouts);
     ex->brief->is_strict = route_strict(ex->config, ex->key, ex->route, provider);
@@ -542,6 +549,7 @@ void ex_attempt(struct exchange *ex)
     uint64_t until_ms = 0;
     uint64_t earliest_ms = 0;
     struct fault fault = {0};
+    bool has_refused = false;
 
     check(ex->state == EX_QUEUE);
     ex->has_failed = false;
@@ -554,6 +562,13 @@ void ex_attempt(struct exchange *ex)
             ex->keys_tried = 0;
             ex->attempts = 0;
             ex->credential = NULL;
+        }
+        if (ex->operation == ROUTE_PASS &&
+            (ex->target.proto == NULL || !ex->provider->kind->passes)) {
+            ex->candidate++;
+            ex->is_provider_set = false;
+            has_refused = true;
+            continue;
         }
         if (ex->provider->kind->is_embedded) {
             start_echo(ex);
@@ -570,6 +585,12 @@ void ex_attempt(struct exchange *ex)
         ex->candidate++;
         ex->is_provider_set = false;
     }
+    if (ex->candidate >= plan->count && has_refused && earliest_ms == 0 && ex->sent == 0) {
+        ex->provider = NULL;
+        ex_refuse(ex, FAULT_NOT_FOUND, 0,
+                  S("the provider of this model does not serve this route"));
+        return;
+    }
     if (ex->candidate >= plan->count) {
         refuse_cooling(ex, earliest_ms ? earliest_ms : loop_now_ms(&ex->worker->loop) + 1000);
         return;
@@ -578,7 +599,7 @@ void ex_attempt(struct exchange *ex)
         ex_answer_estimate(ex);
         return;
     }
-    if (!encode_request(ex, &fault)) {
+    if (ex->operation != ROUTE_PASS && !encode_request(ex, &fault)) {
         ex->provider = NULL; /* nobody was asked */
         ex_answer_fault(ex, &fault);
         return;
@@ -603,7 +624,8 @@ void ex_next_attempt(struct exchange *ex)
     struct retry_facts facts = {
         .verdict = kind->classify ? kind->classify(&ex->fault) : provider_classify(&ex->fault),
         .phase = (enum fault_phase)ex->fault.phase,
-        .has_content = ex->has_content || ex->request == NULL,
+        .has_content = ex->has_content || ex->request == NULL ||
+                       (ex->request->pass && ex->request->pass->is_sent),
         .attempts = ex->attempts,
         .rule = route_retry(ex->config, ex->provider),
         .retry_after_ms = ex->fault.retry_after_ms,
@@ -706,6 +728,10 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
     }
     if (ex->operation == ROUTE_COUNT)
         return;
+    if (ex->operation == ROUTE_PASS) {
+        ex_begin_flow(ex);
+        return;
+    }
     if (ex->is_relay && ex->is_stream != call->is_event_stream) {
         /* An upstream that ignored `stream`: its answer is said again in the shape that was asked
          * for. */

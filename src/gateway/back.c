@@ -168,7 +168,10 @@ void call_on_upstream(struct call *call, struct upstream *upstream)
     call->state = CALL_HEAD;
     upstream->can_keep = false;
     upstream->body = (struct http_body){.is_complete = false};
-    write_request(ex, out);
+    if (ex->request->pass)
+        pass_write_request(ex, out);
+    else
+        write_request(ex, out);
     if (encoded->bytes <= COPY_BYTES_MAX) {
         struct rope_cursor cursor = {0};
         struct slice run;
@@ -218,6 +221,8 @@ static void on_head(struct call *call, const struct h1_response *head)
     call->is_error = head->status < 200 || head->status > 299;
     call->is_event_stream = http_media_type_is(type, S("text/event-stream"));
     keep_content_type(call, type);
+    call->has_length = head->body == HTTP_BODY_LENGTH || head->body == HTTP_BODY_NONE;
+    call->length = head->body == HTTP_BODY_LENGTH ? head->content_length : 0;
     if (coding.len > 0 && !http_token_eq(coding, S("identity")) &&
         !(ex->is_relay && !call->is_error)) {
         fail(call, R2A_ERR_HTTP_CODING, FAULT_PHASE_HEAD,
@@ -226,6 +231,8 @@ static void on_head(struct call *call, const struct h1_response *head)
     }
     ex_on_answer(ex, head);
     if (call->up != up)
+        return;
+    if (ex->is_flowing)
         return;
     if (call->is_event_stream && !call->is_error) {
         call->framing = &framing_sse;

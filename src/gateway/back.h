@@ -36,6 +36,8 @@ struct call {
     bool is_document_kept; /* the document's memory is lent to the client's connection */
     bool is_paused;        /* the client is slow: reading stopped */
     bool is_event_stream;
+    bool has_length; /* of the answer's body */
+    uint64_t length;
     struct timer echo_timer; /* no upstream: when the next word is due */
     char content_type[96];   /* of the answer, cut */
     uint8_t content_type_len;

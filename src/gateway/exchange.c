@@ -84,6 +84,11 @@ static void rearm_deadline(struct exchange *ex)
     }
 }
 
+void ex_touch(struct exchange *ex)
+{
+    rearm_deadline(ex);
+}
+
 void ex_enter(struct exchange *ex, enum ex_state next)
 {
     check(ex_rows[ex->state].successors & BIT(next));
@@ -198,6 +203,7 @@ void ex_release_request(struct exchange *ex)
     if (request == NULL || ex->lent > 0 ||
         (!ex->has_ended && (ex->keeps_tape || (ex->brief && ex->brief->keeps_request))))
         return;
+    pass_free(ex);
     rope_clear(&request->encoded);
     rope_clear(&request->retired);
     ir_tape_clear(&request->tape);
@@ -513,8 +519,8 @@ static void end_stream(struct exchange *ex)
     if (ex->is_chunked) {
         rope_put(conn_out(ex->front->conn), S("0\r\n\r\n"));
         ex->bytes_out += 5;
-    } else {
-        ex->keep_alive = false;
+    } else if (!ex->is_flowing || !ex->call.has_length) {
+        ex->keep_alive = false; /* the end of the connection is the end of the body */
     }
     conn_flush(ex->front->conn);
     ex_finish(ex);
@@ -645,6 +651,8 @@ bool ex_begin_encoder(struct exchange *ex)
 void ex_on_connected(struct exchange *ex)
 {
     ex_enter(ex, EX_SEND);
+    if (ex->request->pass && ex->request->pass->is_sent)
+        return; /* the body is still flowing */
     if (ex->request->encoded.bytes <= CONN_LOW_BYTES)
         ex_enter(ex, EX_WAIT);
     else
@@ -653,6 +661,11 @@ void ex_on_connected(struct exchange *ex)
 
 void ex_on_sent(struct exchange *ex)
 {
+    if (ex->request && ex->request->pass && ex->request->pass->is_sent &&
+        !ex->request->body_wire.is_complete) {
+        pass_on_upstream_writable(ex);
+        return;
+    }
     if (ex->state == EX_SEND)
         ex_enter(ex, EX_WAIT);
 }
@@ -763,7 +776,8 @@ void ex_after_bytes(struct exchange *ex)
         return;
     if (ex->call.has_answer && (ex->state == EX_WAIT || ex->state == EX_STREAM))
         rearm_deadline(ex);
-    if (ex->has_content && ex->request && ex->lent == 0)
+    if (ex->has_content && ex->request && ex->lent == 0 &&
+        (ex->request->pass == NULL || ex->request->body_wire.is_complete))
         ex_release_request(ex);
     if (!ex->has_ended) {
         ex_flush(ex);
@@ -779,6 +793,13 @@ void ex_after_bytes(struct exchange *ex)
         ex->out = (struct rope){.mem = body.mem};
         ex_answer(ex, 200, S("application/json"), &body);
     }
+}
+
+void ex_begin_flow(struct exchange *ex)
+{
+    ex->is_flowing = true;
+    first_content(ex);
+    ex_send_stream_head(ex);
 }
 
 void ex_on_overflow(struct exchange *ex, struct slice gathered, struct slice data)

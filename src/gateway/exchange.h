@@ -3,6 +3,7 @@
 
 #include "back.h"
 #include "keep.h"
+#include "pass.h"
 #include "r2a/core/arena.h"
 #include "r2a/core/wheel.h"
 #include "r2a/http/body.h"
@@ -49,6 +50,7 @@ struct ex_request {
     struct relay_peek peek;
     struct ir_tape tape;
     bool is_decoded;     /* the tape is filled */
+    struct pass *pass;   /* ROUTE_PASS: the body flows; else NULL */
     struct rope retired; /* encoded for earlier targets, perhaps still being sent */
     struct rope encoded; /* for the current target; serves retries to it */
     const struct provider_instance *encoded_for;
@@ -178,6 +180,8 @@ void ex_break_stream(struct exchange *ex, const struct fault *fault);
 void ex_shut_down(struct exchange *ex, const struct fault *fault);
 /* A reused connection ended before an answer: not an attempt. */
 void ex_on_stale(struct exchange *ex);
+/* A passed answer: its bytes flow from here on. */
+void ex_begin_flow(struct exchange *ex);
 /* A relayed plain answer outgrew limits.output_bytes: it flows from here on. */
 void ex_on_overflow(struct exchange *ex, struct slice gathered, struct slice data);
 /* After a batch of upstream bytes: sends what came of it, ends what has ended. */
@@ -188,10 +192,16 @@ void ex_on_returned(struct exchange *ex);
 /* --- exchange.c, for answer.c and attempt.c --- */
 
 void ex_enter(struct exchange *ex, enum ex_state next);
+/* Something moved: the state's deadline begins anew. */
+void ex_touch(struct exchange *ex);
 /* All of the answer was handed to the connection: log, count, next request. */
 void ex_finish(struct exchange *ex);
 /* The request is complete and valid HTTP: route it (attempt.c). */
 void ex_on_request(struct exchange *ex);
+/* What the answer must know; made once. False: out of memory. */
+bool ex_make_brief(struct exchange *ex);
+/* Chooses the upstream for this model (empty: none was named) and starts the first attempt. */
+void ex_route(struct exchange *ex, struct slice model);
 /* Starts an attempt at the chosen target, or the next one's turn (attempt.c). */
 void ex_attempt(struct exchange *ex);
 /* The last attempt failed and nothing was sent to the client: again, elsewhere, or the error. */

@@ -237,6 +237,10 @@ static void begin_body(struct exchange *ex, const struct h1_request *head)
         ex_refuse(ex, FAULT_INVALID, 417, S("only expect: 100-continue is understood"));
         return;
     }
+    if (request->match.op == ROUTE_PASS) {
+        pass_begin(ex, head);
+        return;
+    }
     if (!place_body(ex))
         return;
     if (request->body_wire.is_complete) {
@@ -388,6 +392,14 @@ static void arm_head_timer(struct front *front)
                        (uint64_t)worker->config->timeouts.client_header_ms);
 }
 
+/* Bytes while an exchange runs: its body, or the next request, which waits. */
+static size_t take_request_bytes(struct exchange *ex, struct slice bytes)
+{
+    if (ex->request && ex->request->pass && !ex->request->body_wire.is_complete)
+        return pass_on_body(ex, bytes);
+    return ex->state == EX_BODY ? ex_on_body(ex, bytes) : 0;
+}
+
 static size_t on_bytes(struct conn *conn, struct slice bytes)
 {
     struct front *front = conn->owner;
@@ -400,7 +412,7 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
     if (front->is_closing)
         return bytes.len;
     if (ex)
-        return ex->state == EX_BODY ? ex_on_body(ex, bytes) : 0;
+        return take_request_bytes(ex, bytes);
     h1_request_init(&head, worker->headers, HEADERS_MAX,
                     (uint32_t)worker->config->limits.header_bytes);
     head.seen = front->head_seen;
@@ -434,8 +446,8 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
     front->ex = ex;
     used = (size_t)n;
     begin(ex, &head);
-    if (front->ex == ex && ex->state == EX_BODY && ex->lent == 0 && used < bytes.len)
-        used += ex_on_body(ex, slice_skip(bytes, used));
+    if (front->ex == ex && ex->lent == 0 && used < bytes.len)
+        used += take_request_bytes(ex, slice_skip(bytes, used));
     return used;
 }
 

@@ -30,6 +30,7 @@ static void headers(const struct provider_instance *instance,
 const struct provider provider_openai = {
     .name = S_INIT("openai"),
     .default_base_url = S_INIT("https://api.openai.com/v1"),
+    .passes = true,
     .needs_key = true,
     .minter = S_INIT("openai"),
     .speaks = openai_speaks,

@@ -20,6 +20,7 @@ const struct provider provider_openrouter = {
     .name = S_INIT("openrouter"),
     .default_base_url = S_INIT("https://openrouter.ai/api/v1"),
     .has_attribution = true,
+    .passes = true,
     .needs_key = true,
     .speaks = openai_speaks,
     .path = openai_path,

@@ -112,6 +112,7 @@ struct provider {
     struct slice default_base_url; /* empty: base_url is required */
     bool is_embedded;              /* no wire: echo */
     bool has_attribution;          /* takes referer and title */
+    bool passes;    /* serves the routes without a dialect (embeddings, images, audio …) */
     bool needs_key; /* a configuration without keys is an error unless the address is loopback */
     struct slice minter; /* who mints secrets there; empty: the instance's name */
     /* Dialect towards this instance and model. */
