@@ -225,3 +225,89 @@ void read_open(struct reading *r, struct json_scan *scan, struct slice raw)
     json_open_recall(scan, raw, r->memo);
     (void)json_next(scan); /* the bracket: its kind was looked at */
 }
+
+/* --- the root --- */
+
+struct keeping {
+    struct arena *arena;
+    struct read_later **end;
+    bool is_lost;
+};
+
+static void keep_key(void *context, struct text key, const struct member *value)
+{
+    struct keeping *keeping = context;
+    struct read_later *entry;
+
+    if (value->is_null)
+        return;
+    entry = arena_take(keeping->arena, sizeof(*entry));
+    if (entry == NULL) {
+        keeping->is_lost = true;
+        return;
+    }
+    *entry = (struct read_later){.key = key};
+    *keeping->end = entry;
+    keeping->end = &entry->next;
+}
+
+enum r2a_err read_root(struct reading *r, const struct slice *names, uint32_t count,
+                       uint32_t unique, struct member *root, struct read_later **later)
+{
+    struct keeping keeping = {.arena = r->brief->arena, .end = later};
+    struct json_scan scan;
+    int twice = -1;
+
+    *later = NULL;
+    json_open_recall(&scan, r->body, r->memo);
+    if (json_next(&scan) != JSON_OBJECT) {
+        if (scan.err != R2A_OK)
+            return read_refuse_syntax(r, &scan, r->body);
+        return read_refuse_as(r, R2A_ERR_JSON_TYPE, S("The request body must be a JSON object."),
+                              (struct slice){0});
+    }
+    if (!members_read(&scan, names, count, root, &twice, keep_key, &keeping) ||
+        json_next(&scan) != JSON_END)
+        return read_refuse_syntax(r, &scan, r->body);
+    if (twice >= 0 && (uint32_t)twice <= unique) {
+        read_enter(r, names[twice]);
+        return read_refuse_as(r, R2A_ERR_JSON_DUPLICATE, S("Duplicate member"), S("."));
+    }
+    return keeping.is_lost ? read_fail_sink(r, R2A_ERR_NO_MEMORY) : R2A_OK;
+}
+
+enum r2a_err read_put_later(struct reading *r, const struct read_later *later)
+{
+    for (; later != NULL; later = later->next)
+        READ_PUT(put_ext(r->tape, later->key));
+    return R2A_OK;
+}
+
+/* --- registers --- */
+
+enum r2a_err read_register(struct reading *r, struct slice name, const struct member *member,
+                           uint8_t param, uint8_t kind, bool is_int)
+{
+    struct text value = member_json(member);
+    int64_t number = 0;
+
+    if (!member_is_present(member))
+        return R2A_OK;
+    if (kind == JSON_TRUE) {
+        if (!member_is_bool(member))
+            return read_refuse_type(r, name, member->kind, S("a boolean"));
+        number = member->kind == JSON_TRUE;
+    } else if (member->kind != kind) {
+        return read_refuse_type(r, name, member->kind, slice_from_z(read_kind_word(kind)));
+    } else if (kind == JSON_STRING) {
+        value = member_text(member);
+    } else if (kind == JSON_NUMBER) {
+        if (!json_number_int(member->raw, &number)) {
+            if (is_int)
+                return read_refuse_type(r, name, member->kind, S("an integer"));
+            number = (int64_t)json_number_double(slice_head(member->raw, 18));
+        }
+    }
+    READ_PUT(put_param(r->tape, param, value, number));
+    return R2A_OK;
+}

@@ -55,6 +55,23 @@ enum r2a_err read_object(struct reading *r, struct slice raw, const struct slice
 void read_open(struct reading *r, struct json_scan *scan, struct slice raw);
 bool read_next(struct json_scan *scan, struct member *item);
 
+/* The members of the root. Its unknown ones wait for BEGIN, which needs the model: they are kept in
+ * the arena until read_put_later. `unique`: a second occurrence of a name up to this index is a
+ * 400, because somebody else acts on it. */
+struct read_later {
+    struct read_later *next;
+    struct text key;
+};
+enum r2a_err read_root(struct reading *r, const struct slice *names, uint32_t count,
+                       uint32_t unique, struct member *root, struct read_later **later);
+/* An EXT for each. */
+enum r2a_err read_put_later(struct reading *r, const struct read_later *later);
+
+/* Puts a register that is one member of one type: `kind` JSON_NUMBER, JSON_TRUE (a boolean),
+ * JSON_STRING or JSON_OBJECT. Absent: nothing. */
+enum r2a_err read_register(struct reading *r, struct slice name, const struct member *member,
+                           uint8_t param, uint8_t kind, bool is_int);
+
 static inline bool member_is_present(const struct member *member)
 {
     return member->kind != JSON_ERROR;
