@@ -463,18 +463,21 @@ static enum r2a_err put_undecodable(struct decoder *d, struct ir_sink *sink,
 /* The chunk says one string and nothing else: keeps what is around it. */
 static void make_mould(struct decoder *d, const struct lesson *lesson, struct slice data)
 {
-    const char *value_end = lesson->value.ptr + lesson->value.len;
-    const char *data_end = data.ptr + data.len;
-    bool has_padding = lesson->padding.ptr > value_end;
-    const char *middle_end = has_padding ? lesson->padding.ptr + 1 : data_end;
-    const char *suffix = has_padding ? lesson->padding.ptr + lesson->padding.len - 1 : data_end;
+    const char *value_end, *middle_end, *suffix, *data_end = data.ptr + data.len;
     struct mould *mould = d->mould;
-    size_t prefix_len, middle_len, suffix_len = (size_t)(data_end - suffix);
+    size_t prefix_len, middle_len, suffix_len;
 
     if (lesson->values_count != 1 || lesson->has_others || lesson->value.len == 0)
         return;
+    value_end = lesson->value.ptr + lesson->value.len;
+    middle_end = suffix = data_end;
+    if (lesson->padding.len > 0 && lesson->padding.ptr > value_end) {
+        middle_end = lesson->padding.ptr + 1;
+        suffix = lesson->padding.ptr + lesson->padding.len - 1;
+    }
     prefix_len = (size_t)(lesson->value.ptr - data.ptr);
     middle_len = (size_t)(middle_end - value_end);
+    suffix_len = (size_t)(data_end - suffix);
     if (prefix_len + middle_len + suffix_len > MOULD_BYTES_MAX)
         return;
     if (mould == NULL) {
