@@ -418,6 +418,9 @@ class Mock:
             events = [b''.join(events[i:i + reply.join]) for i in range(0, len(events), reply.join)]
         framing = 'close' if reply.http10 and reply.framing == 'auto' else 'chunked' if reply.framing == 'auto' else reply.framing
         more = {'cache-control': 'no-cache'}
+        if reply.gzip:
+            events = [gzip.compress(b''.join(events))]
+            more['content-encoding'] = 'gzip'
         if framing == 'chunked':
             more['transfer-encoding'] = 'chunked'
         elif framing == 'length':
