@@ -124,33 +124,6 @@ static const struct {
 
 /* --- registers --- */
 
-static enum r2a_err put_register(struct reading *r, struct slice name, const struct member *member,
-                                 uint8_t param, uint8_t kind, bool is_int)
-{
-    struct text value = member_json(member);
-    int64_t number = 0;
-
-    if (!member_is_present(member))
-        return R2A_OK;
-    if (kind == JSON_TRUE) {
-        if (!member_is_bool(member))
-            return read_refuse_type(r, name, member->kind, S("a boolean"));
-        number = member->kind == JSON_TRUE;
-    } else if (member->kind != kind) {
-        return read_refuse_type(r, name, member->kind, slice_from_z(read_kind_word(kind)));
-    } else if (kind == JSON_STRING) {
-        value = member_text(member);
-    } else if (kind == JSON_NUMBER) {
-        if (!json_number_int(member->raw, &number)) {
-            if (is_int)
-                return read_refuse_type(r, name, member->kind, S("an integer"));
-            number = (int64_t)json_number_double(slice_head(member->raw, 18));
-        }
-    }
-    READ_PUT(put_param(r->tape, param, value, number));
-    return R2A_OK;
-}
-
 static enum r2a_err put_limits(struct reading *r, const struct member *root)
 {
     uint32_t which = member_is_present(&root[ROOT_MAX_COMPLETION_TOKENS])
@@ -159,10 +132,10 @@ static enum r2a_err put_limits(struct reading *r, const struct member *root)
     const struct member *member = &root[which];
     int64_t n;
 
-    READ_TRY(put_register(r, root_names[which], member, IR_PARAM_MAX_OUT, JSON_NUMBER, true));
+    READ_TRY(read_register(r, root_names[which], member, IR_PARAM_MAX_OUT, JSON_NUMBER, true));
     if (member_int(member, &r->brief->max_out) && r->brief->max_out < 1)
         return read_refuse_value(r, root_names[which], S(": expected an integer of at least 1."));
-    READ_TRY(put_register(r, S("n"), &root[ROOT_N], IR_PARAM_N, JSON_NUMBER, true));
+    READ_TRY(read_register(r, S("n"), &root[ROOT_N], IR_PARAM_N, JSON_NUMBER, true));
     if (member_int(&root[ROOT_N], &n) && (n < 1 || n > (int64_t)CHOICES_MAX))
         return read_refuse_value(r, S("n"), S(": expected an integer from 1 to 8."));
     return R2A_OK;
@@ -197,7 +170,7 @@ static enum r2a_err put_stream(struct reading *r, const struct member *root)
     const struct member *options = &root[ROOT_STREAM_OPTIONS];
     struct member members[array_count(names)];
 
-    READ_TRY(put_register(r, S("stream"), &root[ROOT_STREAM], IR_PARAM_STREAM, JSON_TRUE, false));
+    READ_TRY(read_register(r, S("stream"), &root[ROOT_STREAM], IR_PARAM_STREAM, JSON_TRUE, false));
     if (member_is(&root[ROOT_STREAM], JSON_TRUE))
         r->brief->shape = BRIEF_SSE;
     if (!member_is_present(options))
@@ -206,7 +179,7 @@ static enum r2a_err put_stream(struct reading *r, const struct member *root)
     if (!member_is(options, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, options->kind, S("an object"));
     READ_TRY(read_object(r, options->raw, names, array_count(names), members, "stream_options."));
-    READ_TRY(put_register(r, names[0], &members[0], IR_PARAM_INCLUDE_USAGE, JSON_TRUE, false));
+    READ_TRY(read_register(r, names[0], &members[0], IR_PARAM_INCLUDE_USAGE, JSON_TRUE, false));
     r->brief->usage_asked = member_is(&members[0], JSON_TRUE);
     read_leave(r);
     return R2A_OK;
@@ -247,13 +220,13 @@ static enum r2a_err put_format(struct reading *r, const struct member *format)
                              schema, "response_format.json_schema."));
         READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_SCHEMA));
         READ_TRY(
-            put_register(r, S("name"), &schema[NAME], IR_PARAM_FORMAT_NAME, JSON_STRING, false));
-        READ_TRY(put_register(r, S("schema"), &schema[SCHEMA_ITSELF], IR_PARAM_FORMAT_SCHEMA,
-                              JSON_OBJECT, false));
-        READ_TRY(put_register(r, S("strict"), &schema[STRICT], IR_PARAM_FORMAT_STRICT, JSON_TRUE,
-                              false));
-        READ_TRY(put_register(r, S("description"), &schema[DESCRIPTION],
-                              IR_PARAM_FORMAT_DESCRIPTION, JSON_STRING, false));
+            read_register(r, S("name"), &schema[NAME], IR_PARAM_FORMAT_NAME, JSON_STRING, false));
+        READ_TRY(read_register(r, S("schema"), &schema[SCHEMA_ITSELF], IR_PARAM_FORMAT_SCHEMA,
+                               JSON_OBJECT, false));
+        READ_TRY(read_register(r, S("strict"), &schema[STRICT], IR_PARAM_FORMAT_STRICT, JSON_TRUE,
+                               false));
+        READ_TRY(read_register(r, S("description"), &schema[DESCRIPTION],
+                               IR_PARAM_FORMAT_DESCRIPTION, JSON_STRING, false));
         read_leave(r);
     } else {
         return read_refuse_value(r, S("type"),
@@ -364,8 +337,8 @@ static enum r2a_err put_reasoning(struct reading *r, const struct member *root)
 
         READ_PUT(put_param(r->tape, IR_PARAM_EFFORT, word, effort_of(word)));
     }
-    READ_TRY(put_register(r, S("thinking_budget"), &switches.budget, IR_PARAM_BUDGET, JSON_NUMBER,
-                          true));
+    READ_TRY(read_register(r, S("thinking_budget"), &switches.budget, IR_PARAM_BUDGET, JSON_NUMBER,
+                           true));
     if (switches.mode >= 0)
         READ_PUT(put_param(r->tape, IR_PARAM_THINK_MODE, (struct text){0}, switches.mode));
     if (switches.show >= 0)
@@ -505,7 +478,7 @@ static enum r2a_err put_words(struct reading *r, const struct member *root)
     struct json_scan scan;
     struct member item;
 
-    READ_TRY(put_register(r, S("user"), user, IR_PARAM_USER, JSON_STRING, false));
+    READ_TRY(read_register(r, S("user"), user, IR_PARAM_USER, JSON_STRING, false));
     if (member_is(tier, JSON_STRING)) {
         struct text word = member_text(tier);
         enum ir_tier number = text_is(word, S("auto"))       ? IR_TIER_AUTO
@@ -533,8 +506,8 @@ static enum r2a_err put_params(struct reading *r, const struct member *root)
     READ_TRY(put_stream(r, root));
     READ_TRY(put_limits(r, root));
     for (uint32_t i = 0; i < array_count(registers); i++)
-        READ_TRY(put_register(r, root_names[registers[i].root], &root[registers[i].root],
-                              registers[i].param, registers[i].kind, registers[i].is_int));
+        READ_TRY(read_register(r, root_names[registers[i].root], &root[registers[i].root],
+                               registers[i].param, registers[i].kind, registers[i].is_int));
     /* Legacy functions answer with one call at most. */
     if (member_is_present(&root[ROOT_FUNCTIONS]) && !member_is_present(&root[ROOT_TOOLS]) &&
         !member_is_present(&root[ROOT_PARALLEL]))
@@ -692,77 +665,26 @@ static enum r2a_err put_tools(struct reading *r, const struct member *root)
 
 /* --- the whole --- */
 
-/* Unknown members of the root wait for BEGIN, which needs the model. */
-struct later {
-    struct arena *arena;
-    struct later_key {
-        struct later_key *next;
-        struct text key;
-    } * first, **end;
-    bool is_lost;
-};
-
-static void keep_key(void *context, struct text key, const struct member *value)
-{
-    struct later *later = context;
-    struct later_key *entry;
-
-    if (value->is_null)
-        return;
-    entry = arena_take(later->arena, sizeof(*entry));
-    if (entry == NULL) {
-        later->is_lost = true;
-        return;
-    }
-    *entry = (struct later_key){.key = key};
-    *later->end = entry;
-    later->end = &entry->next;
-}
-
-static enum r2a_err read_root(struct reading *r, struct member *root, struct later *later)
-{
-    struct json_scan scan;
-    int twice = -1;
-
-    json_open_recall(&scan, r->body, r->memo);
-    if (json_next(&scan) != JSON_OBJECT) {
-        if (scan.err != R2A_OK)
-            return read_refuse_syntax(r, &scan, r->body);
-        return read_refuse_as(r, R2A_ERR_JSON_TYPE, S("The request body must be a JSON object."),
-                              (struct slice){0});
-    }
-    later->end = &later->first;
-    if (!members_read(&scan, root_names, ROOTS, root, &twice, keep_key, later) ||
-        json_next(&scan) != JSON_END)
-        return read_refuse_syntax(r, &scan, r->body);
-    if (twice >= 0 && twice <= ROOT_UNIQUE) {
-        read_enter(r, root_names[twice]);
-        return read_refuse_as(r, R2A_ERR_JSON_DUPLICATE, S("Duplicate member"), S("."));
-    }
-    return later->is_lost ? read_fail_sink(r, R2A_ERR_NO_MEMORY) : R2A_OK;
-}
-
 enum r2a_err openai_chat_request_decode(struct slice body, struct ir_sink *tape,
                                         struct brief *brief, struct fault *fault)
 {
     struct reading reading = {
         .body = body, .memo = brief->memo, .tape = tape, .brief = brief, .fault = fault};
     struct reading *r = &reading;
-    struct later later = {.arena = brief->arena};
+    struct read_later *later;
     struct member root[ROOTS];
     struct text model;
 
     brief->max_out = -1;
     brief->thoughts_shown = true;
-    READ_TRY(read_root(r, root, &later));
+    READ_TRY(read_root(r, root_names, ROOTS, ROOT_UNIQUE, root, &later));
     if (member_is_present(&root[ROOT_MODEL]) && !member_is(&root[ROOT_MODEL], JSON_STRING))
         return read_refuse_type(r, S("model"), root[ROOT_MODEL].kind, S("a string"));
     model = member_text(&root[ROOT_MODEL]);
     if (!text_to_plain(model, brief->arena, &brief->model))
         return read_fail_sink(r, R2A_ERR_NO_MEMORY);
     READ_PUT(put_open(tape, IR_BEGIN, 0, 0, 0, text_plain(S("openai")), model));
-    for (const struct later_key *key = later.first; key != NULL; key = key->next)
-        READ_PUT(put_ext(tape, key->key));
+    READ_TRY(read_put_later(r, later));
     READ_TRY(put_params(r, root));
     READ_TRY(put_tools(r, root));
     READ_TRY(openai_chat_messages_decode(r, &root[ROOT_MESSAGES]));
