@@ -525,6 +525,7 @@ struct config *config_load(const struct config_flags *flags, struct config_repor
         read_root(&reader, root);
         read_echo_delay(&reader);
     }
+    cfg_flush(&reader);
     config->file = reader.file;
     config->secrets_count = reader.secrets_count;
     config->secrets = cfg_take(arena, (reader.secrets_count + 1) * sizeof(*config->secrets));

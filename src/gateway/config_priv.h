@@ -49,6 +49,15 @@ struct cfg_node {
     struct cfg_node *parent, *first, *last, *next;
 };
 
+#define CFG_MESSAGES_MAX 200u /* beyond it they are only counted */
+
+struct cfg_message {
+    struct cfg_message *next;
+    size_t at; /* SIZE_MAX: not of the file */
+    bool is_error;
+    struct slice text;
+};
+
 struct cfg_reader {
     struct cfg_arena *arena;
     struct config_report *report;
@@ -58,6 +67,8 @@ struct cfg_reader {
     struct slice *missing;  /* not NULL: what is missing is noted here instead of reported */
     struct slice secrets[256];
     uint32_t secrets_count;
+    struct cfg_message *messages; /* in the file's order, whatever the order of reading */
+    uint32_t messages_count;
     struct config *config;
 };
 
@@ -85,6 +96,8 @@ void cfg_say(struct cfg_reader *reader, bool is_error, const struct cfg_node *no
              enum cfg_place place, const struct slice *pieces, size_t count);
 /* For what is wrong before there is a node. */
 void cfg_say_at(struct cfg_reader *reader, size_t offset, const struct slice *pieces, size_t count);
+/* Hands what was said to the report. */
+void cfg_flush(struct cfg_reader *reader);
 /* cfg_error(reader, node, S("…"), text, …): where the value stands. */
 #define CFG_PIECES(...)                  \
     (const struct slice[]){__VA_ARGS__}, \

@@ -164,6 +164,41 @@ static void put_place(struct cfg_reader *reader, struct str_buf *line, size_t of
     str_buf_put_u64(line, column);
 }
 
+static void keep(struct cfg_reader *reader, bool is_error, size_t at, struct slice text)
+{
+    struct cfg_message **link = &reader->messages;
+    struct cfg_message *message;
+
+    reader->messages_count++;
+    if (reader->messages_count > CFG_MESSAGES_MAX)
+        return;
+    message = cfg_take(reader->arena, sizeof(*message));
+    *message =
+        (struct cfg_message){.at = at, .is_error = is_error, .text = cfg_copy(reader->arena, text)};
+    while (*link && (*link)->at <= at)
+        link = &(*link)->next;
+    message->next = *link;
+    *link = message;
+}
+
+void cfg_flush(struct cfg_reader *reader)
+{
+    struct config_report *report = reader->report;
+    char text[64];
+    struct str_buf more = STR_BUF(text);
+
+    for (struct cfg_message *message = reader->messages; message; message = message->next)
+        report->line(report->context, message->is_error, message->text);
+    if (reader->messages_count > CFG_MESSAGES_MAX) {
+        str_buf_put(&more, S("and "));
+        str_buf_put_u64(&more, reader->messages_count - CFG_MESSAGES_MAX);
+        str_buf_put(&more, S(" more"));
+        report->line(report->context, true, str_buf_slice(&more));
+    }
+    reader->messages = NULL;
+    reader->messages_count = 0;
+}
+
 static void say(struct cfg_reader *reader, bool is_error, const char *origin, size_t offset,
                 const struct slice *pieces, size_t count)
 {
@@ -188,7 +223,7 @@ static void say(struct cfg_reader *reader, bool is_error, const char *origin, si
         reader->report->errors++;
     else
         reader->report->warnings++;
-    reader->report->line(reader->report->context, is_error, str_buf_slice(&line));
+    keep(reader, is_error, origin ? SIZE_MAX : offset, str_buf_slice(&line));
 }
 
 void cfg_say(struct cfg_reader *reader, bool is_error, const struct cfg_node *node,

@@ -75,7 +75,7 @@ def test_check_names_every_error():
     eq(len(lines), 3, err)
     assert lines[0].startswith('c.json:2:13: '), lines
     assert lines[1].startswith('c.json:3:2: ') and 'did you mean "listen"?' in lines[1], lines
-    assert lines[2].startswith('c.json:4:29: ') and '"openai"' in lines[2], lines
+    assert lines[2].startswith('c.json:4:30: ') and '"openai"' in lines[2], lines
     code, _, err = run('serve', '-c', 'c.json', files={'c.json': '{"a" 1}'})
     eq(code, 2)
     assert err.startswith('c.json:1:6: '), err
@@ -105,7 +105,7 @@ def serve(*args, env=None):
     def text():
         with open(log.name) as file:
             return file.read()
-    assert until(lambda: ' ready' in text() or process.poll() is not None, 15) and process.poll() is None, text()
+    assert until(lambda: ' ready' in text() or '"ready"' in text() or process.poll() is not None, 15) and process.poll() is None, text()
     return process, text
 
 

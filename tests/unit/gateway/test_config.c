@@ -13,7 +13,7 @@
 
 /* Each test runs in a process and a directory of its own, with an empty environment. */
 static char folder[64];
-static char lines[16384];
+static char lines[65536];
 static struct config_report report;
 static struct config_flags flags;
 static const char *pairs[64];
@@ -135,6 +135,22 @@ Test(config, names_the_place_of_every_error)
     has_line("ring2api.json:4:3: unknown key \"lisen\"; did you mean \"listen\"?");
     has_line("ring2api.json:5:12: this must be a string, not a number");
     cr_assert_eq(report.errors, 4);
+}
+
+Test(config, says_errors_in_the_files_order)
+{
+    char many[8192];
+
+    bad("{\"cors\": 1, \"lisen\": 1, \"listen\": 1, \"providers\": 1}", "1:10: ");
+    cr_assert_lt(strstr(lines, "1:10: "), strstr(lines, "1:13: "));
+    cr_assert_lt(strstr(lines, "1:13: "), strstr(lines, "1:35: "));
+    cr_assert_lt(strstr(lines, "1:35: "), strstr(lines, "1:51: "));
+    strcpy(many, "{\"cors\": [");
+    for (int i = 0; i < 999; i++)
+        strcat(many, "1, ");
+    strcat(many, "]}");
+    bad(many, "and 799 more\n");
+    cr_assert_eq(report.errors, 999);
 }
 
 Test(config, explains_broken_syntax)
