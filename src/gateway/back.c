@@ -119,6 +119,15 @@ static struct slice client_header(const struct ex_request *request, enum http_he
     return http_header_value(request->headers, request->headers_count, id);
 }
 
+/* OpenRouter's own name for it: a browser's Referer is not meant for an upstream. */
+static struct slice referer_of(const struct ex_request *request)
+{
+    const struct http_header *header =
+        http_header_find_name(request->headers, request->headers_count, S("http-referer"));
+
+    return header ? header->value : (struct slice){0};
+}
+
 static void write_request(struct exchange *ex, struct rope *out)
 {
     const struct provider_instance *provider = ex->provider;
@@ -135,7 +144,7 @@ static void write_request(struct exchange *ex, struct rope *out)
 
     facts.idempotency_key = client_header(request, HEADER_IDEMPOTENCY_KEY);
     facts.traceparent = client_header(request, HEADER_TRACEPARENT);
-    facts.referer = client_header(request, HEADER_REFERER);
+    facts.referer = referer_of(request);
     facts.title = client_header(request, HEADER_X_TITLE);
     if (ex->is_relay) {
         facts.anthropic_version = client_header(request, HEADER_ANTHROPIC_VERSION);
