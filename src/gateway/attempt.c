@@ -527,8 +527,8 @@ void ex_on_count(struct exchange *ex, struct slice answer)
 
 /* --- attempts --- */
 
-/* No key of any candidate may be used now. */
-static void refuse_cooling(struct exchange *ex, uint64_t until_ms)
+/* No key of any candidate may be used now: the error of the one that returns first. */
+static void refuse_cooling(struct exchange *ex, uint64_t until_ms, enum board_cause cause)
 {
     struct fault fault;
 
@@ -536,9 +536,21 @@ static void refuse_cooling(struct exchange *ex, uint64_t until_ms)
         ex_answer_fault(ex, &ex->fault);
         return;
     }
-    fault = fault_of(FAULT_RATE, S("all keys of the provider are cooling down"));
-    fault.retry_after_ms = (int64_t)(until_ms - loop_now_ms(&ex->worker->loop));
-    fault.phase = FAULT_PHASE_NONE;
+    switch (cause) {
+    case BOARD_CAUSE_AUTH:
+        fault = fault_of(FAULT_UP_AUTH,
+                         S("the service refuses the provider's key; put it right and reload"));
+        break;
+    case BOARD_CAUSE_QUOTA:
+        fault = fault_of(FAULT_BILLING, S("the provider's key has no money or quota left"));
+        break;
+    case BOARD_CAUSE_RATE:
+    default:
+        fault =
+            fault_of(FAULT_RATE, S("every key of the provider is cooling down after a rate limit"));
+        fault.retry_after_ms = (int64_t)(until_ms - loop_now_ms(&ex->worker->loop));
+        break;
+    }
     ex->ended_by = 'L';
     ex_answer_fault(ex, &fault);
 }
@@ -550,6 +562,7 @@ void ex_attempt(struct exchange *ex)
     uint64_t earliest_ms = 0;
     struct fault fault = {0};
     bool has_refused = false;
+    enum board_cause cause = BOARD_CAUSE_RATE;
 
     check(ex->state == EX_QUEUE);
     ex->has_failed = false;
@@ -580,8 +593,10 @@ void ex_attempt(struct exchange *ex)
         }
         if (ex->credential != NULL)
             break;
-        if (until_ms > 0 && (earliest_ms == 0 || until_ms < earliest_ms))
+        if (until_ms > 0 && (earliest_ms == 0 || until_ms < earliest_ms)) {
             earliest_ms = until_ms;
+            cause = board_cool_cause(ex->worker->board, ex->provider->credentials[0].board);
+        }
         ex->candidate++;
         ex->is_provider_set = false;
     }
@@ -592,7 +607,8 @@ void ex_attempt(struct exchange *ex)
         return;
     }
     if (ex->candidate >= plan->count) {
-        refuse_cooling(ex, earliest_ms ? earliest_ms : loop_now_ms(&ex->worker->loop) + 1000);
+        refuse_cooling(ex, earliest_ms ? earliest_ms : loop_now_ms(&ex->worker->loop) + 1000,
+                       cause);
         return;
     }
     if (ex->operation == ROUTE_COUNT && ex->target.proto->count_read == NULL) {
@@ -615,6 +631,13 @@ static bool has_other_key(struct exchange *ex)
     uint64_t until_ms;
 
     return pick_credential(ex, &until_ms) != NULL;
+}
+
+static enum board_cause cause_of(enum verdict_class verdict)
+{
+    return verdict == VERDICT_AUTH    ? BOARD_CAUSE_AUTH
+           : verdict == VERDICT_QUOTA ? BOARD_CAUSE_QUOTA
+                                      : BOARD_CAUSE_RATE;
 }
 
 void ex_next_attempt(struct exchange *ex)
@@ -646,7 +669,7 @@ void ex_next_attempt(struct exchange *ex)
     decision = retry_decide(&facts);
     if (decision.cool_ms > 0 && ex->credential)
         board_cool(worker->board, ex->credential->board, decision.cools_model ? ex->model_hash : 0,
-                   loop_now_ms(&worker->loop) + decision.cool_ms);
+                   cause_of(facts.verdict), loop_now_ms(&worker->loop) + decision.cool_ms);
     if (decision.step == RETRY_GIVE_UP) {
         ex_answer_fault(ex, &ex->fault);
         return;

@@ -22,6 +22,7 @@ struct board_model {
 struct board_record {
     _Alignas(64) uint8_t digest[32]; /* control thread only */
     _Atomic uint64_t cool_until_ms;
+    _Atomic uint32_t cool_cause;      /* enum board_cause, of cool_until_ms */
     _Atomic uint64_t models_until_ms; /* the latest of `models` ever; 0: none was ever noted */
     _Atomic uint64_t turn;
     _Atomic uint32_t in_flight;
@@ -139,13 +140,15 @@ static void raise(_Atomic uint64_t *value, uint64_t to)
     }
 }
 
-void board_cool(struct board *board, uint32_t record, uint64_t model, uint64_t until_ms)
+void board_cool(struct board *board, uint32_t record, uint64_t model, enum board_cause cause,
+                uint64_t until_ms)
 {
     struct board_record *own = at(board, record);
     struct board_model *place = &own->models[0];
     uint64_t earliest = UINT64_MAX;
 
     if (model == 0) {
+        atomic_store_explicit(&own->cool_cause, (uint32_t)cause, memory_order_relaxed);
         raise(&own->cool_until_ms, until_ms);
         return;
     }
@@ -204,6 +207,15 @@ uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model)
     uint64_t part = entry ? atomic_load_explicit(&entry->until_ms, memory_order_relaxed) : 0;
 
     return whole > part ? whole : part;
+}
+
+enum board_cause board_cool_cause(struct board *board, uint32_t record)
+{
+    struct board_record *own = at(board, record);
+
+    if (atomic_load_explicit(&own->cool_until_ms, memory_order_relaxed) == 0)
+        return BOARD_CAUSE_RATE;
+    return (enum board_cause)atomic_load_explicit(&own->cool_cause, memory_order_relaxed);
 }
 
 uint32_t board_failures_add(struct board *board, uint32_t record)

@@ -33,12 +33,16 @@ void board_key_release(struct board *board, uint32_t record);
  * not 0), since health belongs to (credential, model). Beyond BOARD_MODELS_MAX models cooling at
  * once the one that returns first gives its place. */
 #define BOARD_MODELS_MAX 16u
-void board_cool(struct board *board, uint32_t record, uint64_t model, uint64_t until_ms);
+enum board_cause { BOARD_CAUSE_RATE, BOARD_CAUSE_QUOTA, BOARD_CAUSE_AUTH };
+void board_cool(struct board *board, uint32_t record, uint64_t model, enum board_cause cause,
+                uint64_t until_ms);
 /* A success with this model ends its cool-down and the whole credential's, and clears failures in a
  * row. */
 void board_warm(struct board *board, uint32_t record, uint64_t model);
 /* When the credential may be used for this model; 0: now. */
 uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model);
+/* Why it cools: of the whole credential, else the model's (always RATE). */
+enum board_cause board_cool_cause(struct board *board, uint32_t record);
 uint32_t board_failures_add(struct board *board,
                             uint32_t record); /* failures in a row, this one included */
 

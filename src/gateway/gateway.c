@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "listens.h"
@@ -167,6 +168,41 @@ static bool board_config(struct board *board, struct config *config)
     return is_ok;
 }
 
+static bool needs_tls(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->providers_count; i++) {
+        if (config->providers[i].endpoint.is_tls && !config->providers[i].is_off)
+            return true;
+    }
+    return false;
+}
+
+/* The trust anchors of a configuration; NULL after a message when they are needed and cannot be
+ * had. */
+static struct tls_trust *load_trust(struct gateway *gateway, const struct config *config)
+{
+    struct tls_trust_report report = {0};
+    struct tls_trust *trust;
+    char path[512] = "";
+
+    if (config->tls_ca_file.len > 0 && config->tls_ca_file.len < sizeof(path))
+        memcpy(path, config->tls_ca_file.ptr, config->tls_ca_file.len);
+    trust = tls_trust_load(path[0] ? path : NULL, &report);
+    if (trust != NULL) {
+        memcpy(gateway->trust_path, report.path, sizeof(gateway->trust_path));
+        if (stat(report.path, &gateway->trust_stat) != 0)
+            gateway->trust_stat = (struct stat){0};
+        return trust;
+    }
+    if (needs_tls(config) || path[0]) {
+        log_event(LOG_ERROR, "tls", "no_trust_anchors", log_kv_z("file", report.path),
+                  log_kv_z("why", report.reason));
+        return NULL;
+    }
+    return tls_trust_parse((struct slice){0},
+                           &report); /* nothing is trusted, nothing needs to be */
+}
+
 static void apply_log(const struct config *config)
 {
     log_set_format(config->log_json ? LOG_JSON : LOG_TEXT);
@@ -213,17 +249,60 @@ static bool is_reloading(struct gateway *gateway)
     return false;
 }
 
+/* The bundle is read again when its name or the file changed: 50 ms of work, and sessions are
+ * forgotten. The old anchors stay until every worker has taken the new ones. */
+static bool is_same_trust(const struct gateway *gateway, const struct config *config)
+{
+    const struct stat *old = &gateway->trust_stat;
+    struct stat now;
+
+    return slice_eq(config->tls_ca_file, gateway->config->tls_ca_file) &&
+           gateway->trust_path[0] != 0 && stat(gateway->trust_path, &now) == 0 &&
+           now.st_mtim.tv_sec == old->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == old->st_mtim.tv_nsec && now.st_size == old->st_size &&
+           now.st_ino == old->st_ino;
+}
+
+static bool reload_trust(struct gateway *gateway, const struct config *config)
+{
+    struct tls_trust *trust;
+
+    if (is_same_trust(gateway, config))
+        return true;
+    trust = load_trust(gateway, config);
+    if (trust == NULL)
+        return false;
+    tls_trust_unref(gateway->trust_old);
+    gateway->trust_old = gateway->trust;
+    gateway->trust = trust;
+    return true;
+}
+
+/* A reload is how an operator says that a refused key is right again. */
+static void forgive(struct board *board, const struct config *config)
+{
+    for (uint32_t i = 0; i < config->providers_count; i++) {
+        const struct provider_instance *provider = &config->providers[i];
+
+        for (uint32_t k = 0; k < provider->credentials_count; k++) {
+            if (board_cool_cause(board, provider->credentials[k].board) == BOARD_CAUSE_AUTH)
+                board_warm(board, provider->credentials[k].board, 0);
+        }
+    }
+}
+
 static void reload(struct gateway *gateway)
 {
     struct config_report report = {.line = report_line};
     struct config *config = config_load(gateway->flags, &report);
     struct config *old = gateway->config;
+    const struct tls_trust *trust = gateway->trust;
 
     if (config == NULL) {
         log_event(LOG_ERROR, "gateway", "reload_refused", log_kv_u64("errors", report.errors));
         return;
     }
-    if (!board_config(gateway->board, config)) {
+    if (!board_config(gateway->board, config) || !reload_trust(gateway, config)) {
         config_unref(config);
         return;
     }
@@ -231,11 +310,12 @@ static void reload(struct gateway *gateway)
         config->limits.memory_bytes != old->limits.memory_bytes ||
         config->limits.body_bytes != old->limits.body_bytes)
         log_note(LOG_WARN, "gateway", "workers_and_memory_sizes_wait_for_a_restart");
+    forgive(gateway->board, config);
     listens_reload(gateway, config);
     config->generation = ++gateway->generation;
     apply_log(config);
     gateway->config = config;
-    send_order(gateway, ORDER_CONFIG, config, NULL);
+    send_order(gateway, ORDER_CONFIG, config, gateway->trust != trust ? gateway->trust : NULL);
     config_unref(old);
     log_event(LOG_INFO, "gateway", "reloaded", log_kv_u64("generation", gateway->generation));
 }
@@ -379,34 +459,10 @@ static void *tls_main(void *arg)
     return NULL;
 }
 
-static bool needs_tls(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->providers_count; i++) {
-        if (config->providers[i].endpoint.is_tls && !config->providers[i].is_off)
-            return true;
-    }
-    return false;
-}
-
 static bool open_tls(struct gateway *gateway)
 {
-    const struct config *config = gateway->config;
-    struct tls_trust_report report = {0};
-    char path[512] = "";
-
-    if (config->tls_ca_file.len > 0 && config->tls_ca_file.len < sizeof(path))
-        memcpy(path, config->tls_ca_file.ptr, config->tls_ca_file.len);
-    gateway->trust = tls_trust_load(path[0] ? path : NULL, &report);
-    if (gateway->trust == NULL) {
-        if (needs_tls(config) || path[0]) {
-            log_event(LOG_ERROR, "tls", "no_trust_anchors", log_kv_z("file", report.path),
-                      log_kv_z("why", report.reason));
-            return false;
-        }
-        gateway->trust = tls_trust_parse((struct slice){0},
-                                         &report); /* nothing is trusted, nothing needs to be */
-    }
-    if (loop_prepare(&gateway->tls_loop) != R2A_OK)
+    gateway->trust = load_trust(gateway, gateway->config);
+    if (gateway->trust == NULL || loop_prepare(&gateway->tls_loop) != R2A_OK)
         return false;
     gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
     return gateway->tls_thread != NULL &&
@@ -546,6 +602,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     atomic_store(&gateway->is_tls_told, true);
     pthread_join(gateway->tls_pthread, NULL);
     tls_thread_close(gateway->tls_thread);
+    tls_trust_unref(gateway->trust_old);
     tls_trust_unref(gateway->trust);
     loop_close(&gateway->loop);
     mem_close(gateway->mem);

@@ -1,6 +1,8 @@
 #ifndef R2A_GATEWAY_GATEWAY_STATE_H
 #define R2A_GATEWAY_GATEWAY_STATE_H
 
+#include <sys/stat.h>
+
 #include "board.h"
 #include "metrics.h"
 #include "r2a/core/mem.h"
@@ -31,6 +33,9 @@ struct gateway {
     struct vault *vault;
     struct resolve_loop *resolver;
     struct tls_trust *trust;
+    char trust_path[256]; /* the bundle that was read, and what it was like then */
+    struct stat trust_stat;
+    struct tls_trust *trust_old; /* of the generation before, until the next reload; or NULL */
     struct tls_thread *tls_thread;
     struct loop tls_loop;
     pthread_t tls_pthread;

@@ -81,8 +81,8 @@ Test(board, never_shortens_a_cool_down)
     struct board *board = board_open();
     uint32_t key = record(board, 1);
 
-    board_cool(board, key, 0, 500);
-    board_cool(board, key, 0, 300);
+    board_cool(board, key, 0, BOARD_CAUSE_RATE, 500);
+    board_cool(board, key, 0, BOARD_CAUSE_RATE, 300);
     cr_assert_eq(board_cool_until(board, key, 7), 500);
     board_warm(board, key, 7);
     cr_assert_eq(board_cool_until(board, key, 7), 0);
@@ -94,8 +94,8 @@ Test(board, cools_one_model_and_not_its_neighbours)
     struct board *board = board_open();
     uint32_t key = record(board, 1);
 
-    board_cool(board, key, 7, 500);
-    board_cool(board, key, 7, 300);
+    board_cool(board, key, 7, BOARD_CAUSE_RATE, 500);
+    board_cool(board, key, 7, BOARD_CAUSE_RATE, 300);
     cr_assert_eq(board_cool_until(board, key, 7), 500);
     cr_assert_eq(board_cool_until(board, key, 8), 0);
     board_warm(board, key, 8);
@@ -111,8 +111,8 @@ Test(board, gives_the_place_of_the_model_that_returns_first)
     uint32_t key = record(board, 1);
 
     for (uint64_t model = 1; model <= BOARD_MODELS_MAX; model++)
-        board_cool(board, key, model, 1000 + model);
-    board_cool(board, key, 99, 5000);
+        board_cool(board, key, model, BOARD_CAUSE_RATE, 1000 + model);
+    board_cool(board, key, 99, BOARD_CAUSE_RATE, 5000);
     cr_assert_eq(board_cool_until(board, key, 99), 5000);
     cr_assert_eq(board_cool_until(board, key, 1), 0);
     cr_assert_eq(board_cool_until(board, key, 2), 1002);
@@ -140,5 +140,18 @@ Test(board, takes_turns)
 
     cr_assert_eq(board_turn(board, key), 0);
     cr_assert_eq(board_turn(board, key), 1);
+    board_close(board);
+}
+
+Test(board, says_why_a_credential_cools)
+{
+    struct board *board = board_open();
+    uint32_t key = record(board, 1);
+
+    cr_assert_eq(board_cool_cause(board, key), BOARD_CAUSE_RATE);
+    board_cool(board, key, 0, BOARD_CAUSE_AUTH, 500);
+    cr_assert_eq(board_cool_cause(board, key), BOARD_CAUSE_AUTH);
+    board_warm(board, key, 7);
+    cr_assert_eq(board_cool_cause(board, key), BOARD_CAUSE_RATE);
     board_close(board);
 }
