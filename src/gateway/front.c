@@ -123,7 +123,8 @@ static bool grow_body(struct exchange *ex, size_t more)
         refuse_memory(ex);
         return false;
     }
-    memcpy(body, request->body, request->body_len);
+    if (request->body_len > 0)
+        memcpy(body, request->body, request->body_len);
     mem_give(ex->worker->mem, request->body, request->body_size);
     request->body = body;
     request->body_size = size;
