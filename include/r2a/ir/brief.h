@@ -53,7 +53,7 @@ struct brief {
     /* request_encode */
     struct brief_name *names;
     uint32_t names_count;
-    uint32_t ids_made; /* counter behind brief_make_id */
+    uint32_t ids_made;   /* counter behind brief_make_id */
     struct slice minter; /* of the target: who signed what an encoder seals */
 };
 

@@ -75,10 +75,11 @@ struct fault {
 };
 
 /* Where an exchange was when it failed: the words of messages, metrics and the access log. */
-#define FAULT_PHASE_LIST(X)                                                                     \
-    X(NONE, "")                                                                                 \
-    X(REQUEST, "request") X(RESOLVE, "resolve") X(CONNECT, "connect") X(TLS, "tls")             \
-        X(SEND, "send") X(WAIT, "first byte") X(HEAD, "response head") X(BODY, "response body") \
+#define FAULT_PHASE_LIST(X)                                                     \
+    X(NONE, "")                                                                 \
+    X(REQUEST, "request")                                                       \
+    X(RESOLVE, "resolve") X(CONNECT, "connect") X(TLS, "tls") X(SEND, "send")   \
+        X(WAIT, "first byte") X(HEAD, "response head") X(BODY, "response body") \
             X(STREAM, "stream")
 enum fault_phase {
 #define X(name, text) FAULT_PHASE_##name,
