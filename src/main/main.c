@@ -126,7 +126,7 @@ static void put_flag(void *context, const char *flag, const char *value, const c
 static void put_flags(void)
 {
     put_z(STDOUT_FILENO, "\nflags (--flag VALUE or --flag=VALUE):\n"
-                         "  -c FILE                                   configuration; without it "
+                         "  -c FILE                                 configuration; without it "
                          "./ring2api.json if there\n");
     config_flags_list(put_flag, NULL);
 }
