@@ -289,7 +289,7 @@ static bool set_flag(struct model_profile *profile, const struct flag *flag, str
         memcpy(at, &is_on, sizeof(is_on));
         return true;
     case FLAG_INT:
-        if (!json_number_int(raw, &number) || number < 0)
+        if (raw.len == 0 || !char_is_digit(raw.ptr[0]) || !json_number_int(raw, &number))
             return false;
         memcpy(at, &number, sizeof(number));
         return true;

@@ -1,0 +1,311 @@
+#include "../../../src/proto/mend.h"
+
+#include "codec.h"
+
+/* Turn assembly, shown as one line: `user[r:a r:b "text"] assistant[c:a]`. */
+
+static struct kit kit;
+static struct ir_tape tape;
+static struct mend mend;
+
+static void open_kit(void)
+{
+    kit_open(&kit);
+    kit.target.proto = &proto_anthropic;
+    ir_tape_init(&tape, kit.mem);
+}
+
+static void close_kit(void)
+{
+    ir_tape_clear(&tape);
+    kit_close(&kit);
+}
+
+TestSuite(mend, .init = open_kit, .fini = close_kit);
+
+static const struct mend_rules anthropic = {.hoists_system = true,
+                                            .merges_turns = true,
+                                            .drops_billing = true,
+                                            .user_first = true,
+                                            .needs_user = true,
+                                            .mid = MEND_MID_USER,
+                                            .empty = MEND_EMPTY_STRICT,
+                                            .prefill = MEND_PREFILL_TRIM,
+                                            .seals = "ad"};
+static const struct mend_rules chat = {.seals = "", .seals_on_calls = true};
+static const struct mend_rules gemini = {.hoists_system = true,
+                                         .merges_turns = true,
+                                         .user_first = true,
+                                         .needs_user = true,
+                                         .mid = MEND_MID_USER,
+                                         .empty = MEND_EMPTY_DROP,
+                                         .seals = "g",
+                                         .seals_on_calls = true};
+
+static void show_turn(struct rope *rope, const struct mend_turn *turn)
+{
+    for (uint32_t k = 0; k < turn->count; k++) {
+        const struct mend_part *part = mend_part_at(&mend, turn, k);
+
+        if (k > 0)
+            rope_put_char(rope, ' ');
+        switch (part->kind) {
+        case IR_PART_CALL:
+            rope_put(rope, S("c:"));
+            text_write_plain(rope, mend_call_id(&mend, part));
+            break;
+        case IR_PART_RESULT:
+            rope_put(rope, part->event == MEND_NONE ? S("none:") : S("r:"));
+            text_write_plain(rope, mend_call_id(&mend, part));
+            break;
+        case IR_PART_REASON:
+        case IR_PART_REDACTED:
+            rope_put(rope, S("think:"));
+            mend_write_text(&mend, part, rope);
+            break;
+        default:
+            rope_put(rope, S("'"));
+            mend_write_text(&mend, part, rope);
+            rope_put(rope, S("'"));
+            break;
+        }
+        if (part->extra != NULL && part->extra->seal.len > 0) {
+            rope_put(rope, S("/"));
+            text_write_plain(rope, part->extra->seal);
+        }
+    }
+}
+
+static struct slice assembled(const struct mend_rules *rules, const char *lines)
+{
+    static const char *const roles[] = {"system[", "developer[", "user[", "assistant["};
+    struct rope rope = kit_rope(&kit);
+
+    ir_tape_clear(&tape);
+    cr_assert(kit_put_lines(&kit, slice_from_z(lines), &tape.sink));
+    if (mend_build(&mend, &tape, rules, &kit.target, &kit.brief, &kit.loss, &kit.fault) != R2A_OK)
+        return S("refused");
+    if (mend.system.count > 0) {
+        rope_put(&rope, S("hoisted["));
+        show_turn(&rope, &mend.system);
+        rope_put(&rope, S("] "));
+    }
+    for (uint32_t i = 0; i < mend.turns_count; i++) {
+        if (i > 0)
+            rope_put_char(&rope, ' ');
+        rope_put(&rope, slice_from_z(roles[mend.turns[i].role]));
+        show_turn(&rope, &mend.turns[i]);
+        rope_put_char(&rope, ']');
+    }
+    return kit_take(&kit, &rope);
+}
+
+#define expect_turns(rules, lines, want)                                                         \
+    do {                                                                                         \
+        struct slice expect_got = assembled(rules, lines);                                       \
+        cr_expect(slice_eq(expect_got, slice_from_z(want)), "%.*s, not %s", (int)expect_got.len, \
+                  expect_got.ptr, want);                                                         \
+    } while (0)
+
+#define TURN(role, parts) "TURN " role "\n" parts "TURN_END\n"
+#define SAID(n, text)     "PART text part=" n "\nTEXT part=" n " plain " text "\nPART_END part=" n "\n"
+#define BLANK(n)          "PART text part=" n "\nPART_END part=" n "\n"
+#define CALLED(n, id)                                                                    \
+    "PART call part=" n " id=plain\"" id "\" name=plain\"f\"\nTEXT part=" n " json {}\n" \
+    "PART_END part=" n "\n"
+#define ANSWERED(n, id, text) \
+    "PART result part=" n " id=plain\"" id "\"\n" SAID("0", text) "PART_END part=" n "\n"
+#define THOUGHT(n, text, seal)                                                    \
+    "PART reason part=" n "\nFIELD seal part=" n " plain\"" seal "\" number=97\n" \
+    "TEXT part=" n " plain " text "\nPART_END part=" n "\n"
+#define BEGIN(dialect) "BEGIN id=plain\"" dialect "\"\n"
+
+Test(mend, results_are_paired_over_turns_for_every_target)
+{
+    const char *lines = BEGIN("openai") TURN("user", SAID("0", "q"))
+        TURN("assistant", CALLED("0", "a") CALLED("1", "b")) TURN("user", ANSWERED("0", "b", "B"))
+            TURN("user", ANSWERED("0", "a", "A")) TURN("user", SAID("0", "next"));
+
+    expect_turns(&anthropic, lines, "user['q'] assistant[c:a c:b] user[r:a r:b 'next']");
+    expect_turns(&gemini, lines, "user['q'] assistant[c:a c:b] user[r:a r:b 'next']");
+    expect_turns(&chat, lines, "user['q'] assistant[c:a c:b] user[r:a r:b 'next']");
+    cr_expect_eq(mend.turns[2].results, 2u);
+}
+
+Test(mend, a_call_split_over_assistant_turns_is_one_turn)
+{
+    const char *lines = BEGIN("openai") TURN("user", SAID("0", "q"))
+        TURN("assistant", CALLED("0", "a")) TURN("assistant", CALLED("0", "b"))
+            TURN("user", ANSWERED("0", "a", "A")) TURN("user", ANSWERED("0", "b", "B"));
+
+    expect_turns(&chat, lines, "user['q'] assistant[c:a c:b] user[r:a r:b]");
+}
+
+Test(mend, separate_messages_stay_separate_where_they_may)
+{
+    const char *lines = BEGIN("openai") TURN("user", SAID("0", "a")) TURN("user", SAID("0", "b"))
+        TURN("assistant", SAID("0", "c")) TURN("assistant", SAID("0", "d"))
+            TURN("user", SAID("0", "e"));
+
+    expect_turns(&chat, lines, "user['a'] user['b'] assistant['c'] assistant['d'] user['e']");
+    expect_turns(&anthropic, lines, "user['a' 'b'] assistant['c' 'd'] user['e']");
+}
+
+Test(mend, results_stand_before_system_text_in_between)
+{
+    const char *lines =
+        BEGIN("openai") TURN("user", SAID("0", "q")) TURN("assistant", CALLED("0", "a"))
+            TURN("system", SAID("0", "s")) TURN("user", ANSWERED("0", "a", "A"));
+
+    expect_turns(&chat, lines, "user['q'] assistant[c:a] user[r:a] system['s']");
+    expect_turns(&anthropic, lines,
+                 "user['q'] assistant[c:a] user[r:a '<system>\\ns\\n</system>']");
+}
+
+Test(mend, dangling_orphaned_and_repeated)
+{
+    const char *lines = BEGIN("openai") TURN("user", SAID("0", "q") ANSWERED("1", "z", "Z"))
+        TURN("assistant", CALLED("0", "a") CALLED("1", "b"))
+            TURN("user", ANSWERED("0", "b", "old") ANSWERED("1", "b", "new"))
+                TURN("assistant", SAID("0", "t")) TURN("user", ANSWERED("0", "a", "late"));
+
+    expect_turns(&anthropic, lines,
+                 "user['q' '[result of unknown tool call z]\\nZ'] assistant[c:a c:b] "
+                 "user[none:a r:b] assistant['t'] user['[result of unknown tool call a]\\nlate']");
+    cr_expect_eq(mend.dangling, 1u);
+    cr_expect_eq(mend.orphans, 2u);
+    cr_expect_eq(mend.duplicates, 1u);
+}
+
+Test(mend, results_without_an_id_go_by_name)
+{
+    const char *lines = BEGIN("openai") TURN("user", SAID("0", "q"))
+        TURN("assistant", CALLED("0", "a")) "TURN user\n"
+                                            "PART result legacy part=0 name=plain\"f\"\n" SAID(
+                                                "0", "A") "PART_END part=0\nTURN_END\n";
+
+    expect_turns(&anthropic, lines, "user['q'] assistant[c:a] user[r:a]");
+}
+
+Test(mend, empty_text_by_the_targets_rules)
+{
+    const char *lines = BEGIN("openai") TURN("user", BLANK("0") SAID("1", "q"))
+        TURN("assistant", BLANK("0")) TURN("user", SAID("0", "r"));
+
+    expect_turns(&anthropic, lines, "user['q' 'r']");
+    expect_turns(&gemini, lines, "user['q' 'r']");
+    expect_turns(&chat, lines, "user['' 'q'] assistant[''] user['r']");
+    expect_turns(&anthropic, BEGIN("openai") TURN("user", BLANK("0")), "refused");
+    expect_turns(&gemini, BEGIN("openai") TURN("user", BLANK("0")), "refused");
+    expect_turns(&anthropic, BEGIN("openai") TURN("user", SAID("0", " ") SAID("1", "x")),
+                 "user[' ' 'x']");
+}
+
+Test(mend, system_text_is_hoisted_or_stays)
+{
+    const char *lines = BEGIN("anthropic")
+        TURN("system", SAID("0", "x-anthropic-billing-header: a") SAID("1", " ") SAID("2", "s"))
+            TURN("user", SAID("0", "q"));
+
+    expect_turns(&anthropic, lines, "hoisted['s'] user['q']");
+    expect_turns(&chat, lines, "system['x-anthropic-billing-header: a' 's'] user['q']");
+    kit.target.system_text = S("house");
+    expect_turns(&anthropic, lines, "hoisted['s' 'house'] user['q']");
+    expect_turns(&chat, lines,
+                 "system['x-anthropic-billing-header: a' 's'] system['house'] user['q']");
+    kit.target.system_mode = SYSTEM_OVERRIDE;
+    expect_turns(&anthropic, lines, "hoisted['house'] user['q']");
+    expect_turns(&chat, lines, "system['house'] user['q']");
+    expect_turns(&chat, BEGIN("openai") TURN("user", SAID("0", "q")), "system['house'] user['q']");
+}
+
+Test(mend, first_and_last_turns)
+{
+    const char *lines = BEGIN("openai") TURN("assistant", SAID("0", "a"))
+        TURN("user", SAID("0", "b")) TURN("assistant", SAID("0", "pre ") SAID("1", "  "));
+    struct mend_rules rules = anthropic;
+
+    expect_turns(&anthropic, lines,
+                 "user['(continued)'] assistant['a'] user['b'] assistant['pre']");
+    rules.prefill = MEND_PREFILL_REFUSE;
+    expect_turns(&rules, lines,
+                 "user['(continued)'] assistant['a'] user['b'] assistant['pre ' '  '] "
+                 "user['Continue.']");
+    expect_turns(&chat, lines, "assistant['a'] user['b'] assistant['pre ' '  ']");
+    expect_turns(&anthropic, BEGIN("openai") TURN("system", SAID("0", "s")), "user['s']");
+    expect_turns(&anthropic, BEGIN("openai"), "refused");
+}
+
+Test(mend, secrets_return_to_their_minter_only)
+{
+    /* anthropic NUL SIG, other NUL SIG */
+    const char *lines = BEGIN("anthropic") TURN("user", SAID("0", "q"))
+        TURN("assistant", THOUGHT("0", "mine", "gw1.a.YW50aHJvcGljAFNJRw")
+                              THOUGHT("1", "theirs", "gw1.a.b3RoZXIAU0lH")
+                                  THOUGHT("2", "native", "S") SAID("3", "t"))
+            TURN("user", SAID("0", "r"));
+    struct mend_rules echo = chat;
+
+    kit.target.minter = S("anthropic");
+    expect_turns(&anthropic, lines,
+                 "user['q'] assistant[think:mine/SIG think:native/S 't'] user['r']");
+    expect_turns(&chat, lines, "user['q'] assistant['t'] user['r']");
+    echo.reason_echo = OC_REASON_ECHO_ALL;
+    expect_turns(&echo, lines,
+                 "user['q'] assistant[think:mine think:theirs think:native 't'] user['r']");
+    echo.reason_echo = OC_REASON_ECHO_CALLS;
+    expect_turns(&echo, lines, "user['q'] assistant['t'] user['r']");
+    cr_expect(slice_eq(kit.brief.minter, S("anthropic")));
+}
+
+Test(mend, a_secret_on_a_call_moves_or_stays)
+{
+    /* google NUL SIG */
+    const char *lines = BEGIN("openai") TURN(
+        "user", SAID("0", "q")) "TURN assistant\n"
+                                "PART call part=0 id=plain\"a\" name=plain\"f\"\n"
+                                "FIELD seal part=0 plain\"gw1.g.Z29vZ2xlAFNJRw\" number=103\nTEXT "
+                                "part=0 json {}\n"
+                                "PART_END part=0\nTURN_END\n" TURN("user", ANSWERED("0", "a", "A"));
+    struct mend_rules moving = gemini;
+
+    kit.target.minter = S("google");
+    expect_turns(&gemini, lines, "user['q'] assistant[c:a/SIG] user[r:a]");
+    moving.seals_on_calls = false;
+    expect_turns(&moving, lines, "user['q'] assistant[think:/SIG c:a] user[r:a]");
+    kit.target.minter = S("else");
+    expect_turns(&gemini, lines, "user['q'] assistant[c:a] user[r:a]");
+}
+
+Test(mend, blocks_of_another_protocol_are_left_out_by_name)
+{
+    const char *lines = BEGIN("anthropic") TURN("user", SAID("0", "q"))
+        TURN("assistant", "PART opaque part=0 id=plain\"gemini\" name=plain\"executableCode\"\n"
+                          "TEXT part=0 json {}\nPART_END part=0\n" SAID("1", "t"))
+            TURN("user", SAID("0", "r"));
+
+    expect_turns(&anthropic, lines, "user['q'] assistant['t'] user['r']");
+    cr_expect(is_lost(&kit, "executableCode"));
+}
+
+Test(mend, many_calls_are_paired_in_time)
+{
+    static char lines[1 << 20];
+    size_t len = 0;
+    struct slice out;
+
+    len += (size_t)snprintf(lines + len, sizeof(lines) - len, BEGIN("openai") "TURN assistant\n");
+    for (int i = 0; i < 3000; i++)
+        len += (size_t)snprintf(
+            lines + len, sizeof(lines) - len,
+            "PART call part=%d id=plain\"c%d\" name=plain\"f\"\nPART_END part=%d\n", i, i, i);
+    len += (size_t)snprintf(lines + len, sizeof(lines) - len, "TURN_END\nTURN user\n");
+    for (int i = 0; i < 3000; i++)
+        len += (size_t)snprintf(lines + len, sizeof(lines) - len,
+                                "PART result part=%d id=plain\"c%d\"\nPART_END part=%d\n", i,
+                                2999 - i, i);
+    (void)snprintf(lines + len, sizeof(lines) - len, "TURN_END\n");
+    out = assembled(&anthropic, lines);
+    cr_expect(str_ends(out, S("r:c2998 r:c2999]")));
+    cr_expect_eq(mend.dangling + mend.orphans, 0u);
+}
