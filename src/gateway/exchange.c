@@ -715,6 +715,9 @@ static void finish_decoder(struct exchange *ex)
     if (ex->has_ended || ex->call.decoder == NULL)
         return;
     ex->target.proto->finish(ex->call.decoder, &ex->sink);
+    /* the upstream finished and only forgot to say so: this client must not take it for a break */
+    if (ex->is_relay && ex->has_ended && !ex->is_broken && ex->call.is_event_stream)
+        rope_put(ex_out(ex), ex->client->relay_end);
 }
 
 void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err)

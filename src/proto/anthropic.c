@@ -161,6 +161,7 @@ const struct proto proto_anthropic = {
     .decoder_init = anthropic_decoder_init,
     .decode = anthropic_decode,
     .finish = anthropic_finish,
+    .relay_end = S_INIT("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
     .count_write = count_write,
     .count_read = count_read,
     .models_write = models_write,

@@ -120,6 +120,7 @@ const struct proto proto_openai_chat = {
     .finish = openai_chat_finish,
     .decoder_drop = openai_chat_decoder_drop,
     .relay_hides = relay_hides,
+    .relay_end = S_INIT("data: [DONE]\n\n"),
     .models_write = models_write,
     .model_write = model_write,
     .models_read = models_read,

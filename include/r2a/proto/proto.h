@@ -102,6 +102,8 @@ struct proto {
     /* Relay only, may be NULL: this frame must not reach a client who did not ask for it (OC's
      * usage-only chunk). */
     bool (*relay_hides)(const struct brief *brief, const struct frame *frame);
+    /* Relay only: the terminal event of a stream, for an upstream that finished and forgot it. */
+    struct slice relay_end;
 
     /* --- counting, lists; each may be NULL --- */
     void (*count_write)(const struct brief *brief, uint64_t tokens, struct rope *out);
