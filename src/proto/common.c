@@ -553,6 +553,28 @@ void id_derive(struct slice seed, char id[ID_DERIVED_BYTES])
     }
 }
 
+uint32_t text_count_chars(struct text text)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\\' && text.form == TEXT_ESCAPED && i + 1 < text.len) {
+            i++;
+            if (text.ptr[i] == 'u' && i + 4 < text.len) {
+                /* The second half of a pair adds nothing to its first. */
+                bool is_low = (text.ptr[i + 1] | 0x20) == 'd' && (text.ptr[i + 2] | 0x20) >= 'c';
+
+                i += 4;
+                count -= is_low;
+            }
+            count++;
+        } else {
+            count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+        }
+    }
+    return count;
+}
+
 uint64_t text_hash_seeded(struct text text, uint64_t seed)
 {
     char plain[256];

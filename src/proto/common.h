@@ -182,6 +182,9 @@ bool id_fit(struct text id, enum id_form form, struct arena *arena, struct slice
 #define ID_DERIVED_BYTES 29u
 void id_derive(struct slice seed, char id[ID_DERIVED_BYTES]);
 
+/* Code points of a piece of text: what citations count in. */
+uint32_t text_count_chars(struct text text);
+
 /* Hash of the decoded text, for tables that a peer fills. */
 uint64_t text_hash_seeded(struct text text, uint64_t seed);
 
