@@ -494,7 +494,8 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
         .empty = MEND_EMPTY_KEEP,
         .prefill = MEND_PREFILL_KEEP,
         .reason_echo = target->profile.oc_reason_echo,
-        .seals = "g",
+        /* A native secret does not say whose it is: only Google's own endpoint gets Google's. */
+        .seals = slice_eq(target->minter, S("google")) ? "g" : "",
         .seals_on_calls = true,
     };
     enum r2a_err err;

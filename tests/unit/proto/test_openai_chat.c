@@ -202,3 +202,156 @@ Test(openai_chat, an_answer_beyond_the_bound_is_an_error_not_a_part_of_one)
         len += (size_t)snprintf(lines + len, 100, "TEXT part=0 plain 0123456789\n");
     cr_assert(str_starts(encode(lines), S("FAILED")));
 }
+
+/* --- the regression list, as far as this dialect's client sees it --- */
+
+static struct slice finish_of(const char *stop, bool has_call)
+{
+    char lines[256];
+
+    snprintf(lines, sizeof(lines), "BEGIN\n%sSTOP %s\nEND\n",
+             has_call ? "PART call part=0 id=plain\"c\" name=plain\"f\"\nPART_END part=0\n" : "",
+             stop);
+    return encode(lines);
+}
+
+Test(openai_chat, regression_60_61_only_reasons_of_this_protocol_are_written)
+{
+    static const char *const rows[][2] = {
+        {"end", "stop"},
+        {"sequence", "stop"},
+        {"length", "length"},
+        {"context", "length"},
+        {"filter", "content_filter"},
+        {"recitation", "content_filter"},
+        {"refusal", "content_filter"},
+        {"pause", "stop"},
+        {"bad_call", "stop"},
+        {"other", "stop"},
+        {"tool", "stop"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char wanted[64];
+
+        snprintf(wanted, sizeof(wanted), "'finish_reason':'%s'", rows[i][1]);
+        cr_assert_eq(count(&kit, finish_of(rows[i][0], false), wanted), 1, "%s", rows[i][0]);
+    }
+    cr_assert_eq(count(&kit, finish_of("tool", true), "'finish_reason':'tool_calls'"), 1);
+    cr_assert_eq(count(&kit, finish_of("length", true), "'finish_reason':'length'"), 1);
+}
+
+Test(openai_chat, regression_62_63_cached_tokens_are_part_of_the_prompt)
+{
+    struct slice out;
+
+    kit.brief.usage_asked = true;
+    out = encode("BEGIN\nUSAGE input=100 cache_read=20 cache_write=70 output=7 reasoning=5\n"
+                 "STOP end\nEND\n");
+    cr_assert(has(&kit, out,
+                  "'usage':{'prompt_tokens':100,'completion_tokens':7,'total_tokens':107,"
+                  "'prompt_tokens_details':{'cached_tokens':20,'cache_write_tokens':70},"
+                  "'completion_tokens_details':{'reasoning_tokens':5}}"));
+}
+
+Test(openai_chat, regression_38_googles_signature_makes_a_round_trip)
+{
+    struct slice out =
+        encode("BEGIN\nPART call part=0 id=plain\"c\" name=plain\"f\"\n"
+               "FIELD seal escaped\"c2ln\\/\" number=103\nPART_END part=0\nSTOP tool\nEND\n");
+
+    cr_assert(has(&kit, out, "'extra_content':{'google':{'thought_signature':'c2ln\\/'}}"));
+    kit.target.minter = S("google");
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                    "{'messages':[{'role':'user','content':'x'},{'role':'assistant','tool_calls':"
+                    "[{'id':'c','type':'function','function':{'name':'f','arguments':'{}'},"
+                    "'extra_content':{'google':{'thought_signature':'c2ln'}}}]},{'role':'tool',"
+                    "'tool_call_id':'c','content':''}]}");
+    cr_assert(has(&kit, out, "'thought_signature':'c2ln'"));
+    kit.target.minter = S("somebody");
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                    "{'messages':[{'role':'user','content':'x'},{'role':'assistant','tool_calls':"
+                    "[{'id':'c','type':'function','function':{'name':'f','arguments':'{}'},"
+                    "'extra_content':{'google':{'thought_signature':'c2ln'}}}]},{'role':'tool',"
+                    "'tool_call_id':'c','content':''}]}");
+    cr_assert_not(has(&kit, out, "thought_signature"));
+}
+
+Test(openai_chat, regression_47_reasoning_goes_back_where_it_is_wanted)
+{
+    static const char body[] =
+        "{'messages':[{'role':'user','content':'x'},{'role':'assistant','reasoning_content':'r1',"
+        "'content':'a'},{'role':'user','content':'y'},{'role':'assistant','reasoning_content':'r2',"
+        "'tool_calls':[{'id':'c','type':'function','function':{'name':'f','arguments':'{}'}}]},"
+        "{'role':'tool','tool_call_id':'c','content':'1'}]}";
+    struct slice out = translate(&kit, &proto_openai_chat, &proto_openai_chat, body);
+
+    cr_assert_not(has(&kit, out, "reasoning_content"));
+    kit.target.profile.oc_reason_echo = OC_REASON_ECHO_CALLS;
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat, body);
+    cr_assert_eq(count(&kit, out, "'reasoning_content'"), 1);
+    cr_assert(has(&kit, out, "'reasoning_content':'r2'"));
+    kit.target.profile.oc_reason_echo = OC_REASON_ECHO_ALL;
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat, body);
+    cr_assert_eq(count(&kit, out, "'reasoning_content'"), 2);
+}
+
+Test(openai_chat, regression_51_schemas_are_nested_here)
+{
+    struct slice out = translate(
+        &kit, &proto_openai_chat, &proto_openai_chat,
+        "{'messages':[{'role':'user','content':'x'}],'response_format':{'type':'json_schema',"
+        "'json_schema':{'name':'n','description':'d','strict':true,'schema':{'type':'object'}}}}");
+
+    cr_assert(has(&kit, out,
+                  "'response_format':{'type':'json_schema','json_schema':{'name':'n','description'"
+                  ":'d','schema':{'type':'object'},'strict':true}}"));
+}
+
+Test(openai_chat, regression_54_several_answers_are_asked_for)
+{
+    struct slice out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                                 "{'messages':[{'role':'user','content':'x'}],'n':3}");
+
+    cr_assert(has(&kit, out, "'n':3"));
+}
+
+Test(openai_chat, regression_55_any_tool_output_becomes_valid_json)
+{
+    struct slice out = translate(
+        &kit, &proto_openai_chat, &proto_openai_chat,
+        "{'messages':[{'role':'user','content':'x'},{'role':'assistant','tool_calls':[{'id':'c',"
+        "'type':'function','function':{'name':'f','arguments':'{broken'}}]},{'role':'tool',"
+        "'tool_call_id':'c','content':'\\u0000\\u001f }]{ \\\\ \\ud83d'}]}");
+
+    cr_assert(has(&kit, out, "'arguments':'{broken'"));
+    cr_assert(has(&kit, out, "\\u0000\\u001f }]{ \\\\ \\ud83d"));
+}
+
+Test(openai_chat, regression_107_a_sign_of_life_is_a_comment)
+{
+    struct slice out = encode("BEGIN\nPART text part=0\nTEXT part=0 plain x\nALIVE\n");
+
+    cr_assert(str_ends(out, S("\n\n: ping\n\n")));
+}
+
+Test(openai_chat, server_tools_are_named_or_refused)
+{
+    struct slice out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                                 "{'messages':[{'role':'user','content':'x'}],'tools':[{'type':"
+                                 "'web_search'},{'type':'function','function':{'name':'f'}}]}");
+
+    cr_assert_eq(count(&kit, out, "'type':'function'"), 1);
+    cr_assert_eq(kit.loss.names_count, 1);
+    cr_assert(slice_eq(kit.loss.names[0], S("web_search")));
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                    "{'messages':[{'role':'user','content':'x'}],'tools':[{'type':'web_search'},"
+                    "{'type':'mcp'}]}");
+    cr_assert_eq(out.len, 0);
+    cr_assert_eq(kit.fault.kind, FAULT_INVALID);
+    out = translate(&kit, &proto_openai_chat, &proto_openai_chat,
+                    "{'messages':[{'role':'user','content':'x'}],'tools':[{'type':'web_search'},"
+                    "{'type':'function','function':{'name':'f'}}],'tool_choice':{'type':"
+                    "'web_search'}}");
+    cr_assert_eq(out.len, 0);
+}
