@@ -1,6 +1,8 @@
 """The same protocol on both sides: bytes are kept (conversion.md 6), but for the few edits that are allowed."""
 import json
 
+from mock import anthropic_messages, openai_chat
+
 from harness import (CLIENT_KEY, PROMPT, UP_KEY, Gateway, Reply, calls, cases, chat_stream, eq, message_stream, mock, provider, sub, text, think)
 
 ODD_CHAT = ('{ "messages" : [ {"role":"user","content":"a\\u0062\\/c \\ud83d\\ude00 ' + PROMPT + '", "x_vendor" : [1.0, 1e400, -0, 12345678901234567890]} ],\r\n\t'
@@ -178,6 +180,19 @@ def test_provider_headers():
     eq(up.last().headers.get('x-title'), 'demo')
     answer = gateway.chat(model='local/m', messages=[{'role': 'user', 'content': 'x'}])
     eq(up.last().headers.get('x-team'), 'a')
+
+
+def test_forgotten_terminator():
+    """An upstream that said why it stopped, and then ended without its terminal event: that event is made up for it."""
+    for kind, check, path in (('openai', chat_stream, '/v1/chat/completions'), ('anthropic', message_stream, '/v1/messages')):
+        for client, out, ask in (('openai', chat_stream, '/v1/chat/completions'), ('anthropic', message_stream, '/v1/messages')):
+            for framing in ('auto', 'close', 'length'):
+                with sub(f'{client} to {kind}, {framing}'):
+                    up, gateway = start(kind)
+                    dialect = openai_chat if kind == 'openai' else anthropic_messages
+                    up.default = lambda r, dialect=dialect, framing=framing: Reply(events=dialect.stream(text('All of it.'), r)[:-1], framing=framing)
+                    answer = gateway.post(ask, {'model': 'm', 'max_tokens': 5, 'stream': True, 'messages': [{'role': 'user', 'content': 'x'}]}, [('anthropic-version', '2023-06-01')])
+                    eq(out(answer.events)['text'], 'All of it.')
 
 
 def test_cut_stream_is_ended_as_an_error():
