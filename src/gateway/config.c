@@ -527,9 +527,8 @@ struct config *config_load(const struct config_flags *flags, struct config_repor
     }
     cfg_flush(&reader);
     config->file = reader.file;
+    config->secrets = reader.secrets;
     config->secrets_count = reader.secrets_count;
-    config->secrets = cfg_take(arena, (reader.secrets_count + 1) * sizeof(*config->secrets));
-    memcpy(config->secrets, reader.secrets, reader.secrets_count * sizeof(*config->secrets));
     if (report->errors != errors) {
         config_unref(config);
         return NULL;

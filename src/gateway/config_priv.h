@@ -65,8 +65,8 @@ struct cfg_reader {
     struct slice directory; /* what relative paths are relative to, with its '/'; or empty */
     struct slice text;      /* the file as it is, for line numbers */
     struct slice *missing;  /* not NULL: what is missing is noted here instead of reported */
-    struct slice secrets[256];
-    uint32_t secrets_count;
+    struct slice *secrets;
+    uint32_t secrets_count, secrets_room;
     struct cfg_message *messages; /* in the file's order, whatever the order of reading */
     uint32_t messages_count;
     struct config *config;

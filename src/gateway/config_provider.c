@@ -214,6 +214,17 @@ static bool read_url(struct cfg_reader *reader, const struct cfg_node *node, str
     return true;
 }
 
+/* A service's own host without its path: what precedes the call there is known. */
+static void complete_path(const struct provider *kind, struct endpoint *endpoint)
+{
+    struct url known;
+
+    if (endpoint->path.len == 0 && !endpoint->is_unix &&
+        url_parse(kind->default_base_url, &known) == R2A_OK &&
+        str_eq_nocase(known.host, endpoint->host))
+        endpoint->path = known.path;
+}
+
 static bool is_local(const struct endpoint *endpoint)
 {
     struct ip_addr ip;
@@ -395,8 +406,9 @@ static void read_provider(struct cfg_reader *reader, struct cfg_node *node,
             cfg_error_key(reader, node, S("the provider \""), node->key,
                           S("\" needs a \"base_url\""));
     }
-    if (url.len > 0)
-        read_url(reader, members[BASE_URL] ? members[BASE_URL] : node, url, &provider->endpoint);
+    if (url.len > 0 &&
+        read_url(reader, members[BASE_URL] ? members[BASE_URL] : node, url, &provider->endpoint))
+        complete_path(provider->kind, &provider->endpoint);
     read_keys(reader, members[KEYS], provider);
     if (members[MODELS])
         cfg_strings(reader, members[MODELS], &provider->models, &provider->models_count);

@@ -275,8 +275,18 @@ void cfg_note_secret(struct cfg_reader *reader, struct slice value)
         if (slice_eq(reader->secrets[i], value))
             return;
     }
-    if (value.len > 0 && reader->secrets_count < array_count(reader->secrets))
-        reader->secrets[reader->secrets_count++] = value;
+    if (value.len == 0)
+        return;
+    if (reader->secrets_count == reader->secrets_room) {
+        uint32_t room = reader->secrets_room ? 2 * reader->secrets_room : 32;
+        struct slice *more = cfg_take(reader->arena, room * sizeof(*more));
+
+        if (reader->secrets_count > 0)
+            memcpy(more, reader->secrets, reader->secrets_count * sizeof(*more));
+        reader->secrets = more;
+        reader->secrets_room = room;
+    }
+    reader->secrets[reader->secrets_count++] = value;
 }
 
 bool cfg_secret(struct cfg_reader *reader, const struct cfg_node *node, struct slice *value)

@@ -260,6 +260,20 @@ Test(config, never_shows_a_secret)
     cr_assert_null(strstr(lines, "secret"), "%s", lines);
 }
 
+Test(config, keeps_every_secret_for_masking)
+{
+    char text[32768] = "{\"providers\": {\"a\": {\"kind\": \"openai\", \"keys\": [";
+    struct config *config;
+
+    for (int i = 0; i < 1000; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "\"key-%d\",", i);
+    strcat(text, "]}}}");
+    config = good(text);
+    cr_assert_eq(config->secrets_count, 1000);
+    cr_assert(is(config->secrets[0], "key-0") && is(config->secrets[999], "key-999"));
+    config_unref(config);
+}
+
 /* --- addresses --- */
 
 Test(config, reads_addresses)
@@ -302,6 +316,8 @@ Test(config, reads_base_urls)
         "[\"k\"]},"
         "\"e\": {\"kind\": \"openai\", \"base_url\": \"http://[::1]:80/v1/chat/completions\"},"
         "\"f\": {\"kind\": \"anthropic\", \"base_url\": \"https://h.example:8443\", \"keys\": "
+        "[\"k\"]},"
+        "\"g\": {\"kind\": \"openai\", \"base_url\": \"https://API.openai.com/\", \"keys\": "
         "[\"k\"]}}}");
     const struct provider_instance *p = config->providers;
 
@@ -315,6 +331,7 @@ Test(config, reads_base_urls)
     cr_assert(is(p[4].endpoint.host, "::1") && is(p[4].endpoint.authority, "[::1]"));
     cr_assert(is(p[4].endpoint.path, "/v1"));
     cr_assert(is(p[5].endpoint.authority, "h.example:8443") && is(p[5].endpoint.path, ""));
+    cr_assert(is(p[6].endpoint.path, "/v1")); /* the service's own host says what is missing */
     config_unref(config);
     bad("{\"providers\": {\"a\": {\"kind\": \"openai\", \"base_url\": \"h.example\"}}}",
         "a base_url is https://");
