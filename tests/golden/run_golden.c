@@ -157,7 +157,7 @@ static void settings(struct golden *g, struct slice line)
     else if (slice_eq(key, S("stream")))
         target->is_stream = is_on;
     else if (slice_eq(key, S("minter")))
-        target->minter = keep(g, value);
+        target->minter = brief->minter = keep(g, value);
     else if (slice_eq(key, S("target")))
         target->model = keep(g, value);
     else if (slice_eq(key, S("system")))
