@@ -189,7 +189,13 @@ void ex_after_bytes(struct exchange *ex);
 /* An upstream connection no longer borrows our memory. */
 void ex_on_returned(struct exchange *ex);
 
-/* --- exchange.c, for answer.c and attempt.c --- */
+/* --- flow.c, for exchange.c --- */
+
+enum r2a_err ex_take_event(struct ir_sink *sink, const struct ir_event *event);
+/* Bytes in `out` beside the room for a chunk's size. */
+size_t ex_out_bytes(const struct exchange *ex);
+
+/* --- exchange.c, for the others --- */
 
 void ex_enter(struct exchange *ex, enum ex_state next);
 /* Something moved: the state's deadline begins anew. */
@@ -220,6 +226,9 @@ void ex_flush(struct exchange *ex);
 struct rope *ex_out(struct exchange *ex);
 /* The client's encoder, made when it is first needed. False: out of memory. */
 bool ex_begin_encoder(struct exchange *ex);
+/* The client heard something: silence is counted anew (hold before the head, keep-alive after it).
+ */
+void ex_arm_quiet(struct exchange *ex);
 /* Hold, keep-alive and total time, once the client's wishes are known. */
 void ex_arm_timers(struct exchange *ex);
 /* The phase letter of the access log. */
