@@ -32,7 +32,7 @@ bool tls_take_pair(struct tls *tls, uint32_t leave)
         return false;
     tls->pair = tls_pool_take(&env->pairs);
     check(tls->pair != NULL);
-    if (tls->phase == TLS_OPEN)
+    if (tls->phase == TLS_OPEN || tls->work != NULL) /* else the engine is not set up yet */
         tls_idle_attach(engine_of(tls), tls->pair);
     return true;
 }
@@ -327,6 +327,8 @@ static void settle_run(struct tls *tls)
     work->in_at = 0;
     if (work->in_len > 0 || (state & BR_SSL_SENDREC) != 0)
         run(tls); /* the stage for output was full */
+    else
+        drop_pair_if_idle(tls); /* a server that takes its time keeps nobody else waiting */
 }
 
 /* Runs the engine over the staged bytes: here and now, or as a job of the next flush. */
@@ -394,17 +396,30 @@ bool tls_begin(struct tls *tls)
     return true;
 }
 
+bool tls_go_on(struct tls *tls)
+{
+    if (tls->pair == NULL && !tls_take_pair(tls, tls->env->pairs_for_records))
+        return false;
+    leave_line(tls);
+    run(tls);
+    return true;
+}
+
+static void wait_in_line(struct tls *tls, enum tls_line line)
+{
+    tls->env->stats.pair_waits++;
+    tls->line = (uint8_t)line;
+    list_push_back(line == TLS_LINE_PAIR ? &tls->env->readers : &tls->env->starts, &tls->node);
+}
+
 void tls_start(struct tls *tls, int64_t wall_ms)
 {
     check(tls->phase == TLS_IDLE);
     tls->phase = TLS_HANDSHAKE;
     tls->u.intent.wall_ms = wall_ms;
     /* Those who came before come first. */
-    if (list_is_empty(&tls->env->starts) && tls_begin(tls))
-        return;
-    tls->env->stats.pair_waits++;
-    tls->line = TLS_LINE_START;
-    list_push_back(&tls->env->starts, &tls->node);
+    if (!list_is_empty(&tls->env->starts) || !tls_begin(tls))
+        wait_in_line(tls, TLS_LINE_START);
 }
 
 void tls_job_done(struct tls_job *job)
@@ -467,7 +482,8 @@ static int32_t feed_handshake(struct tls *tls, struct slice in)
         if (answer == ANSWER_FULL)
             work->runs_here = tls->env->submit == NULL;
     }
-    run(tls);
+    if (!tls_go_on(tls))
+        wait_in_line(tls, TLS_LINE_SHAKE);
     return tls->phase == TLS_FAILED ? tls->err : (int32_t)len;
 }
 
@@ -517,9 +533,7 @@ static bool take_pair_for_record(struct tls *tls, size_t rest)
 
     if (tls_take_pair(tls, rest >= body ? TLS_LEAVE_WHOLE : TLS_LEAVE_PART))
         return true;
-    tls->env->stats.pair_waits++;
-    tls->line = TLS_LINE_PAIR;
-    list_push_back(&tls->env->readers, &tls->node);
+    wait_in_line(tls, TLS_LINE_PAIR);
     return false;
 }
 

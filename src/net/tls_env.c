@@ -191,7 +191,7 @@ struct tls_env *tls_env_open(const struct tls_env_cfg *cfg)
     env->runner = calloc(1, sizeof(*env->runner));
     if (env->runner == NULL || !slab_open(&env->slots, sizeof(struct tls), cfg->slots_max) ||
         !tls_pool_open(&env->pairs, sizeof(struct tls_pair), pairs) ||
-        !tls_pool_open(&env->works, sizeof(struct tls_work), pairs))
+        !tls_pool_open(&env->works, sizeof(struct tls_work), TLS_SHAKES_MAX))
         goto fail;
     env->trust = tls_trust_ref(cfg->trust);
     tls_env_prepare(env);
@@ -263,10 +263,10 @@ bool tls_env_flush(struct tls_env *env)
     while ((node = list_first(&env->starts)) != NULL) {
         struct tls *tls = list_owner(node, struct tls, node);
 
-        if (!tls_begin(tls))
+        if (!(tls->line == TLS_LINE_START ? tls_begin(tls) : tls_go_on(tls)))
             break;
         has_woken = true;
-        if (tls->line == TLS_LINE_NONE) /* began in place: there is something to send */
+        if (tls->line == TLS_LINE_NONE) /* computed in place: there is something to send */
             wake(tls);
     }
     while ((node = list_pop_front(&env->jobs)) != NULL) {

@@ -1,8 +1,10 @@
 /* A connection that waits for its peer needs no record buffers: between records the engine keeps
- * nothing in them. This file knows when that is so, which takes four private fields of the engine
- * (BearSSL 0.6 and later up to now: inc/bearssl_ssl.h, src/ssl/ssl_engine.c, "Buffering management
- * registers"). tests/unit/net/test_tls_idle.c swaps buffers at every such moment; tls_state.h
- * asserts the size of the context, so that another layout does not go unnoticed.
+ * nothing in them, neither while it is open nor between the flights of a handshake (which is run by
+ * a coroutine that fetches its windows anew each time it is entered). This file knows when that is
+ * so, which takes four private fields of the engine (BearSSL 0.6 and later up to now:
+ * inc/bearssl_ssl.h, src/ssl/ssl_engine.c, "Buffering management registers").
+ * tests/unit/net/test_tls_idle.c swaps buffers at every such moment; tls_state.h asserts the size
+ * of the context, so that another layout does not go unnoticed.
  *
  * The lengths must stay what they were, and both buffers together may be replaced or absent. */
 #include "r2a/core/check.h"
@@ -20,8 +22,6 @@ bool tls_idle_is(const br_ssl_engine_context *engine)
     unsigned state = br_ssl_engine_current_state(engine);
 
     if ((state & (BR_SSL_CLOSED | BR_SSL_SENDREC | BR_SSL_RECVAPP)) != 0)
-        return false;
-    if ((state & BR_SSL_SENDAPP) == 0) /* the handshake is not over */
         return false;
     return engine->iomode == IO_BOTH && tls_idle_at_header(engine) && engine->oxa == engine->oxc;
 }

@@ -150,6 +150,7 @@ enum tls_line {
     TLS_LINE_JOB,   /* env->jobs: goes out at the next flush */
     TLS_LINE_OUT,   /* the job is on the thread */
     TLS_LINE_START, /* env->starts: waits for buffers to begin with */
+    TLS_LINE_SHAKE, /* env->starts: waits for a pair to go on with its handshake */
     TLS_LINE_PAIR,  /* env->readers: waits for a pair for the record that comes */
 };
 
@@ -236,8 +237,9 @@ void tls_env_drop_session(struct tls_env *env, const unsigned char key[TLS_KEY_B
 
 /* Takes a pair for the engine; false when too few are free. */
 bool tls_take_pair(struct tls *tls, uint32_t leave);
-/* Takes what a handshake needs and begins it; false when there is too little. */
+/* Takes what a handshake needs, to begin it or to go on; false when there is too little. */
 bool tls_begin(struct tls *tls);
+bool tls_go_on(struct tls *tls);
 
 /* --- trust (tls_trust.c) --- */
 

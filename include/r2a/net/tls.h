@@ -17,9 +17,9 @@
  *   plaintext -> tls_write* -> ciphertext in `out`    (the request)
  *
  * Memory (limits.h): a waiting connection costs its slot only, about 3.8 KiB. The 33 KiB buffer
- * pair is taken from the worker's pool for a handshake and from a record's header to its end; the
- * handshake's own workspace (certificate chain) comes from a second pool. When a pool is empty the
- * connection waits in line, which tls_wants_read shows.
+ * pair is taken from the worker's pool while a handshake computes and from a record's header to its
+ * end; a handshake's own workspace of 26 KiB (certificate chain) comes from a second pool. When a
+ * pool is empty the connection waits in line, which tls_wants_read shows.
  *
  * Public-key work costs milliseconds: the engine calls of a full handshake are a job that runs on
  * the handshake thread (tls_thread.h). While the job is out nobody else touches the slot:

@@ -571,27 +571,76 @@ Test(tls, handshakes_wait_in_line_for_buffers)
 {
     certs_or_skip();
     struct tls_env *env = env_open("trust.pem", NULL, NULL); /* 16 pairs, 4 kept for records */
-    struct pair *open = pair_new(env, server_new("good"), "localhost");
+    struct pair *open = pair_new(env, server_new("good"), "api.example"); /* another session */
     struct pair *pairs[30];
 
     cr_assert_eq(pair_shake(open, SIZE_MAX), TLS_OPEN);
     for (size_t i = 0; i < 30; i++) {
+        struct slice plain;
+
         pairs[i] = pair_new(env, server_new("good"), "localhost");
         tls_start(pairs[i]->tls, test_wall_ms());
+        cr_assert_null(pairs[i]->tls->pair, "a server that says nothing holds no buffer");
+        /* Half a record does, until there are no more: then nobody begins. */
+        cr_assert_eq(tls_feed(pairs[i]->tls, S("\x16\3\3\0\x50\2\0\0"), &plain), i < 12 ? 8 : 0);
     }
     cr_assert_eq(env->pairs.count, 16 - env->pairs_for_records);
     cr_assert_not(tls_wants_read(pairs[29]->tls));
     exchange(open, SIZE_MAX); /* established connections go on */
     for (size_t i = 0; i < 30; i++) {
+        cr_assert_eq(tls_eof(pairs[i]->tls), R2A_ERR_PEER_EOF);
+        tls_env_flush(env); /* the next in line get theirs */
+    }
+    cr_assert_gt(pairs[29]->wakes, 0);
+    cr_assert_eq(env->pairs.count, 0);
+    cr_assert_eq(env->works.count, 0);
+    for (size_t i = 0; i < 30; i++)
+        pair_free(pairs[i]);
+    pair_free(open);
+    tls_env_close(env);
+}
+
+Test(tls, handshakes_beyond_the_limit_wait_for_a_workspace)
+{
+    certs_or_skip();
+    struct tls_trust *trust = trust_load("trust.pem");
+    struct tls_env_cfg cfg = {.trust = trust, .slots_max = TLS_SHAKES_MAX + 8, .pairs_max = 16};
+    struct tls_env *env = tls_env_open(&cfg);
+    struct pair *pairs[6];
+    struct tls *others[TLS_SHAKES_MAX];
+    struct rope out = {0};
+    struct mem_budget budget = {0};
+
+    out.mem = mem_open(&budget, 65536);
+    tls_trust_unref(trust);
+    for (size_t i = 0; i < TLS_SHAKES_MAX; i++) {
+        struct tls_peer peer = {.name = S("localhost"), .host = S("localhost")};
+        enum r2a_err err;
+
+        others[i] = tls_open(env, &peer, &out, NULL, NULL, &err);
+        tls_start(others[i], test_wall_ms());
+        rope_clear(&out);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        pairs[i] = pair_new(env, server_new("good"), "localhost");
+        tls_start(pairs[i]->tls, test_wall_ms());
+        cr_assert_eq(pairs[i]->out.bytes, 0);
+        cr_assert_not(tls_wants_read(pairs[i]->tls));
+    }
+    tls_env_flush(env);
+    cr_assert_eq(pairs[0]->wakes, 0);
+    for (size_t i = 0; i < TLS_SHAKES_MAX; i++)
+        tls_free(others[i]);
+    for (size_t i = 0; i < 6; i++) {
         pair_pump(pairs[i], SIZE_MAX);
         cr_assert_eq(tls_phase(pairs[i]->tls), TLS_OPEN);
     }
     cr_assert_eq(env->pairs.count, 0);
     cr_assert_eq(env->works.count, 0);
-    cr_assert_gt(pairs[29]->wakes, 0);
-    for (size_t i = 0; i < 30; i++)
+    cr_assert_gt(pairs[5]->wakes, 0);
+    for (size_t i = 0; i < 6; i++)
         pair_free(pairs[i]);
-    pair_free(open);
+    mem_close(out.mem);
     tls_env_close(env);
 }
 
