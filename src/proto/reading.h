@@ -10,7 +10,7 @@
 /* Reading a client's request: objects as spans (member.h), the path to where the reader is, and
  * the 400 that names it. Functions that fail have filled the fault. */
 
-#define READ_PATH_MAX 8u
+#define READ_PATH_MAX 12u
 
 struct reading {
     struct slice body;
