@@ -646,10 +646,19 @@ static enum r2a_err end_choice(struct ir_sink *sink, uint8_t index, const struct
                                            .u.open = {.id = choice->sequence}});
 }
 
+static bool has_choice(const struct decoder *d)
+{
+    bool is_seen = d->first.is_seen;
+
+    for (uint32_t i = 0; d->others != NULL && i + 1 < CHOICES_MAX; i++)
+        is_seen |= d->others[i].is_seen;
+    return is_seen;
+}
+
 /* The stream is complete: what is open closes, every choice stops. */
 static enum r2a_err put_end(struct decoder *d, struct ir_sink *sink)
 {
-    if (!d->has_begun)
+    if (!has_choice(d))
         return openai_chat_put_error(d, sink, R2A_ERR_TRUNCATED,
                                      S("The upstream ended without an answer."));
     if (openai_chat_has_nameless_call(d))

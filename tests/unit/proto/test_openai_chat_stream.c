@@ -237,6 +237,7 @@ Test(openai_chat_stream, more_calls_than_fit_are_an_error)
     }
     cr_assert(reader.sum.has_error);
     reader_finish(&reader);
+    (void)sum_close(&reader.sum);
 }
 
 Test(openai_chat_stream, too_many_arguments_before_the_name_are_an_error)
@@ -255,6 +256,7 @@ Test(openai_chat_stream, too_many_arguments_before_the_name_are_an_error)
         reader_data(&reader, slice_of(text, (size_t)head));
     cr_assert(reader.sum.has_error);
     reader_finish(&reader);
+    (void)sum_close(&reader.sum);
 }
 
 Test(openai_chat_stream, choices_beyond_the_bound_are_only_observed)
@@ -291,6 +293,7 @@ Test(openai_chat_stream, one_of_two_choices_unfinished_is_truncated)
     reader_finish(&reader);
     cr_assert(reader.sum.has_error);
     cr_assert_not(reader.sum.has_ended);
+    (void)sum_close(&reader.sum);
 }
 
 Test(openai_chat_stream, regression_73_a_whole_call_in_one_chunk_keeps_its_arguments)
@@ -516,6 +519,7 @@ Test(openai_chat_stream, streams_that_nobody_should_write_do_no_harm)
         reader_open(&reader, 0);
         reader_stream(&reader, slice_of(bytes, len), 3);
         cr_assert(reader.sum.has_ended || reader.sum.has_error, "%s", names[i]);
+        (void)sum_close(&reader.sum);
         free(bytes);
     }
 }
