@@ -1,9 +1,10 @@
 /* The receiving half of a connection: when to receive and into what, and how bytes reach the owner.
  *
- * A client is read by a multishot receive on provided buffers: idle, it owns no memory, and it is
- * armed once in its life. An upstream is read one buffer at a time, so that arming is the credit.
- * Bytes the owner does not use are kept in one contiguous block; a client that fills it is read one
- * buffer at a time from then on. */
+ * A plain connection is read by a multishot receive on provided buffers: idle, it owns no memory,
+ * and it is armed once in its life. TLS is read one buffer at a time, so that arming is the credit.
+ * A paused upstream's multishot is ended at once; what it brought before that, a window of buffers
+ * at most, is kept. Bytes the owner does not use are kept in one contiguous block; a peer that
+ * fills it is read one buffer at a time from then on. */
 #include <errno.h>
 #include <string.h>
 
@@ -118,13 +119,12 @@ static bool wants_read(const struct conn *conn)
     return false;
 }
 
-/* Straight into the owner's memory: for an upstream always, since a receive is armed anyway; for a
- * client only when that pays for ending the multishot. */
+/* Straight into the owner's memory, when that pays for ending the multishot. */
 static bool wants_direct(const struct conn *conn)
 {
     if (!conn_is_plain(conn) || conn->state != CONN_OPEN || kept_bytes(conn) > 0)
         return false;
-    return conn->into_left >= (conn->is_upstream ? 1 : CONN_DIRECT_BYTES_MIN);
+    return conn->into_left >= CONN_DIRECT_BYTES_MIN;
 }
 
 void conn_leave_starved(struct conn *conn)
@@ -151,7 +151,8 @@ void conn_update_receive(struct conn *conn)
 
     if (conn->rx_mode == RX_MULTI) {
         if (conn->state == CONN_OPEN &&
-            (wants_direct(conn) || conn->is_greedy || kept_bytes(conn) >= CONN_KEEP_BYTES / 2))
+            (wants_direct(conn) || conn->is_greedy || (conn->is_upstream && conn->is_paused) ||
+             kept_bytes(conn) >= CONN_KEEP_BYTES / 2))
             conn_cancel_receive(conn);
         return;
     }
@@ -165,7 +166,7 @@ void conn_update_receive(struct conn *conn)
         op->kind = OP_RECV_INTO;
         op->ptr = conn->into;
         op->len = conn->into_left < INTO_BYTES_MAX ? (uint32_t)conn->into_left : INTO_BYTES_MAX;
-    } else if (conn->is_upstream || conn->is_greedy || conn->state == CONN_LINGERING) {
+    } else if (conn->is_greedy || !conn_is_plain(conn) || conn->state == CONN_LINGERING) {
         conn->rx_mode = RX_SINGLE;
         op->kind = OP_RECV;
     } else {
