@@ -95,6 +95,7 @@ uint64_t fnv1a_64(struct slice bytes)
 struct generator {
     unsigned char key[KEY_BYTES];
     unsigned char pool[POOL_BYTES];
+    br_chacha20_run run;
     uint32_t left; /* unused bytes at the pool's end */
     bool is_seeded;
 };
@@ -123,7 +124,12 @@ static void refill(struct generator *gen)
     if (!gen->is_seeded)
         seed_from_system(gen);
     memset(gen->pool, 0, POOL_BYTES);
-    (void)br_chacha20_ct_run(gen->key, nonce, 0, gen->pool, POOL_BYTES);
+    if (gen->run == NULL) {
+        gen->run = br_chacha20_sse2_get(); /* asks the processor, which is slow in virtual ones */
+        if (gen->run == NULL)
+            gen->run = br_chacha20_ct_run; /* the same bytes */
+    }
+    (void)gen->run(gen->key, nonce, 0, gen->pool, POOL_BYTES);
     memcpy(gen->key, gen->pool, KEY_BYTES);
     memset(gen->pool, 0, KEY_BYTES);
     gen->left = POOL_BYTES - KEY_BYTES;

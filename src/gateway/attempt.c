@@ -210,7 +210,7 @@ static const struct credential *pick_credential(struct exchange *ex, uint64_t *u
 
 /* --- one attempt --- */
 
-static void set_profile(struct exchange *ex)
+static void find_profile(struct exchange *ex)
 {
     const struct config *config = ex->config;
     const char *why = NULL;
@@ -224,6 +224,27 @@ static void set_profile(struct exchange *ex)
         if (str_glob(rule->glob, ex->target.model))
             profile_set(&ex->target.profile, rule->flag, rule->value, &why);
     }
+}
+
+static void set_profile(struct exchange *ex)
+{
+    struct worker *worker = ex->worker;
+    struct profile_entry *entry = &worker->profiles[ex->model_hash / 2 % PROFILES_KEPT];
+    struct slice model = ex->target.model;
+
+    if (ex->config != worker->config || model.len > sizeof(entry->model)) {
+        find_profile(ex);
+        return;
+    }
+    if (entry->provider != ex->provider ||
+        !slice_eq(slice_of(entry->model, entry->model_len), model)) {
+        find_profile(ex);
+        entry->provider = ex->provider;
+        entry->model_len = (uint8_t)model.len;
+        memcpy(entry->model, model.ptr, model.len);
+        entry->profile = ex->target.profile;
+    }
+    ex->target.profile = entry->profile;
 }
 
 static struct slice tenant_of(const struct exchange *ex)
@@ -267,8 +288,8 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->system_mode = ex->config->system_mode;
     ex->recall = (struct ex_recall){.recall = {.find = find_reasoning}, .ex = ex};
     target->recall = &ex->recall.recall;
-    set_profile(ex);
     ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
+    set_profile(ex);
     ex->is_relay = target->proto == ex->client || ex->operation == ROUTE_PASS;
     ex->timeouts = ex->request->plan.timeouts;
     route_timeouts(ex->config, ex->route, provider, &ex->timeouts);

@@ -231,6 +231,7 @@ void worker_on_order(struct op *op, struct op_result result)
     switch ((enum worker_order)message->order) {
     case ORDER_CONFIG:
         worker->config = message->config;
+        memset(worker->profiles, 0, sizeof(worker->profiles));
         config_unref(old);
         update_listeners(worker);
         if (message->trust)

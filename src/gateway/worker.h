@@ -15,6 +15,7 @@
 #include "r2a/net/conn.h"
 #include "r2a/net/listener.h"
 #include "r2a/net/loop.h"
+#include "r2a/proto/profile.h"
 
 /* One worker: a thread, a loop, and everything only it touches. */
 #define WORKER_LISTENERS_MAX 16u
@@ -46,6 +47,17 @@ struct worker_message {
     struct tls_trust *trust; /* ORDER_CONFIG: new anchors, or NULL */
     uint8_t order;           /* enum worker_order */
     _Atomic bool is_out;     /* the worker has not acted yet */
+};
+
+/* What models accept, found before: matching a model's name against all patterns costs as much as
+ * reading a small request. Entries belong to worker->config and go with it. */
+#define PROFILES_KEPT 16u
+
+struct profile_entry {
+    const struct provider_instance *provider; /* NULL: empty */
+    uint8_t model_len;
+    char model[55];
+    struct model_profile profile;
 };
 
 struct worker {
@@ -81,6 +93,7 @@ struct worker {
     struct timer drained_timer;
     struct timer stop_timer;
 
+    struct profile_entry profiles[PROFILES_KEPT];
     struct http_header headers[HEADERS_MAX]; /* of the head being parsed */
     pthread_t thread;
     struct op started_op, ended_op; /* to the control thread */
