@@ -1,4 +1,6 @@
 #include "auth.h"
+#include "catalog.h"
+#include "chore.h"
 #include "exchange.h"
 #include "front.h"
 #include "gateway_state.h"
@@ -114,6 +116,10 @@ static void take_model(void *context, const struct proto_model *model)
 {
     struct models_taker *taker = context;
 
+    for (uint32_t i = 0; i < taker->count; i++) {
+        if (slice_eq(taker->models[i].id, model->id))
+            return;
+    }
     if (taker->count == MODELS_MAX ||
         (taker->wanted.len > 0 && !slice_eq(taker->wanted, model->id)))
         return;
@@ -122,18 +128,100 @@ static void take_model(void *context, const struct proto_model *model)
     taker->count++;
 }
 
-static void answer_models(struct exchange *ex)
+/* A provider whose models nobody configured is asked for its list. */
+static bool lists_itself(const struct provider_instance *provider)
+{
+    return provider->models_count == 0 && !provider->is_off && !provider->kind->is_embedded;
+}
+
+/* Whether a list that was never had is on its way; asks for those that are due. */
+static bool is_waiting_for_lists(struct exchange *ex)
+{
+    const struct provider_instance *only = ex->request->match.prefix;
+    uint64_t now = loop_now_ms(&ex->worker->loop);
+    bool is_waiting = false;
+
+    for (uint32_t i = 0; i < ex->config->providers_count; i++) {
+        const struct provider_instance *provider = &ex->config->providers[i];
+        struct catalog *catalog = gateway_catalog(ex->worker->gateway);
+        struct catalog_state state;
+
+        if (!lists_itself(provider) || (only && only != provider))
+            continue;
+        state = catalog_look(catalog, provider->name, now);
+        if (state.must_ask) {
+            chore_list_models(ex->worker, ex->config, provider);
+            state.is_asked = catalog_look(catalog, provider->name, now).is_asked;
+        }
+        is_waiting = is_waiting || (state.is_asked && !state.is_known);
+    }
+    return is_waiting;
+}
+
+/* What an upstream lists, under the names that lead to it: PROVIDER/ID, and the bare id where that
+ * does too. */
+static void take_listed(struct exchange *ex, struct models_taker *taker)
+{
+    const struct provider_instance *only = ex->request->match.prefix;
+    struct arena *arena = &ex->request->arena;
+
+    for (uint32_t i = 0; i < ex->config->providers_count; i++) {
+        const struct provider_instance *provider = &ex->config->providers[i];
+        bool is_bare =
+            only == provider || (only == NULL && ex->config->default_provider == (int32_t)i);
+        struct slice rest, id;
+        char *ids;
+
+        if (!lists_itself(provider) || (only && only != provider) ||
+            (ids = arena_take(arena, CATALOG_BYTES)) == NULL)
+            continue;
+        rest = slice_of(ids, catalog_get(gateway_catalog(ex->worker->gateway), provider->name, ids,
+                                         CATALOG_BYTES));
+        while (rest.len > 0 && str_split(&rest, '\n', &id)) {
+            struct proto_model model = {.id = id, .owner = provider->name};
+
+            if (id.len == 0)
+                continue;
+            if (!is_bare) {
+                char *text = arena_take(arena, provider->name.len + 1 + id.len);
+                struct str_buf name = {.ptr = text, .size = provider->name.len + 1 + id.len};
+
+                if (text == NULL)
+                    return;
+                str_buf_put(&name, provider->name);
+                str_buf_put_char(&name, '/');
+                str_buf_put(&name, id);
+                model.id = str_buf_slice(&name);
+            }
+            if (ex->key == NULL || route_allows(ex->key->models, ex->key->models_count, model.id))
+                take_model(taker, &model);
+        }
+    }
+}
+
+#define LIST_POLL_MS 25u
+
+void ex_answer_models(struct exchange *ex)
 {
     struct route_match *match = &ex->request->match;
     struct rope body = {.mem = ex->worker->mem};
     struct models_taker taker = {.arena = &ex->request->arena, .wanted = match->id};
 
+    if (is_waiting_for_lists(ex) &&
+        loop_now_ms(&ex->worker->loop) < ex->started_ms + CATALOG_WAIT_MS) {
+        if (ex->state == EX_HEAD)
+            ex_enter(ex, EX_QUEUE);
+        loop_timer_arm(&ex->worker->loop, &ex->deadline,
+                       loop_now_ms(&ex->worker->loop) + LIST_POLL_MS);
+        return;
+    }
     taker.models = arena_take(&ex->request->arena, MODELS_MAX * sizeof(struct proto_model));
     if (taker.models == NULL) {
         ex_refuse(ex, FAULT_OVERLOAD, 0, S("out of memory"));
         return;
     }
     route_models(ex->config, ex->key, match->prefix, take_model, &taker);
+    take_listed(ex, &taker);
     if (match->op == ROUTE_MODEL) {
         if (taker.count == 0 || ex->client->model_write == NULL) {
             char text[200];
@@ -179,7 +267,7 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
         return true;
     case ROUTE_MODELS:
     case ROUTE_MODEL:
-        answer_models(ex);
+        ex_answer_models(ex);
         return true;
     case ROUTE_WEBSOCKET:
         ex->ended_by = 'P';

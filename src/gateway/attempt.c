@@ -770,7 +770,7 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
         }
         return;
     }
-    if (ex->operation == ROUTE_COUNT)
+    if (ex->operation == ROUTE_COUNT || ex->is_chore)
         return;
     if (ex->operation == ROUTE_PASS) {
         ex_begin_flow(ex);

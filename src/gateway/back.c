@@ -153,16 +153,17 @@ static void write_request(struct exchange *ex, struct rope *out)
         facts.user_agent = client_header(request, HEADER_USER_AGENT);
         facts.client_query = request->match.query;
     }
-    rope_put(out, S("POST "));
+    rope_put(out, ex->is_chore ? S("GET ") : S("POST "));
     rope_put(out, provider->endpoint.path);
     provider->kind->path(provider, &facts, out);
     rope_put(out, S(" HTTP/1.1\r\nhost: "));
     rope_put(out, provider->endpoint.authority);
-    rope_put(
-        out,
-        S("\r\naccept-encoding: identity\r\ncontent-type: application/json\r\ncontent-length: "));
-    rope_put_u64(out, request->encoded.bytes);
-    rope_put(out, S("\r\n"));
+    rope_put(out, S("\r\naccept-encoding: identity\r\n"));
+    if (!ex->is_chore) {
+        rope_put(out, S("content-type: application/json\r\ncontent-length: "));
+        rope_put_u64(out, request->encoded.bytes);
+        rope_put(out, S("\r\n"));
+    }
     provider->kind->headers(provider, &facts, out);
     rope_put(out, S("\r\n"));
 }

@@ -125,14 +125,10 @@ static void on_quiet(struct timer *timer, uint64_t now_ms);
 static void on_total(struct timer *timer, uint64_t now_ms);
 static void free_now(struct exchange *ex);
 
-struct exchange *ex_open(struct front *front, const struct h1_request *head,
-                         struct slice head_bytes)
+struct exchange *ex_new(struct worker *worker, struct config *config)
 {
-    struct worker *worker = front->worker;
     struct exchange *ex = slab_take(&worker->exchanges);
     struct arena arena = {.mem = worker->mem};
-    struct ex_request *request;
-    struct slice copy;
 
     if (ex == NULL)
         return NULL;
@@ -143,48 +139,69 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     ex->deadline.fn = on_deadline;
     ex->quiet.fn = on_quiet;
     ex->total.fn = on_total;
-    ex->config = worker->config;
+    ex->config = config;
     config_ref(ex->config);
     ex->timeouts = ex->config->timeouts;
     ex->started_ms = loop_now_ms(&worker->loop);
     ex->first_token_ms = -1;
     ex->ended_by = '-';
     ex->ended_in = '-';
+    ex->request = arena_take_zero(&arena, sizeof(*ex->request));
+    if (ex->request == NULL) {
+        free_now(ex);
+        return NULL;
+    }
+    ex->request->arena = arena;
+    ex->request->encoded.mem = worker->mem;
+    ex->request->retired.mem = worker->mem;
+    ex->request->body_wire.is_complete = true;
+    ir_tape_init(&ex->request->tape, worker->mem);
+    worker->exchanges_open++;
+    return ex;
+}
+
+/* An exchange that never began. */
+static void forget(struct exchange *ex)
+{
+    ex->worker->exchanges_open--;
+    free_now(ex);
+}
+
+struct exchange *ex_open(struct front *front, const struct h1_request *head,
+                         struct slice head_bytes)
+{
+    struct worker *worker = front->worker;
+    struct exchange *ex = ex_new(worker, worker->config);
+    struct ex_request *request;
+    struct slice copy;
+
+    if (ex == NULL)
+        return NULL;
+    request = ex->request;
     ex->keep_alive = head->keep_alive;
     ex->is_head_request = head->method == HTTP_METHOD_HEAD;
     ex->is_http10 = head->version_minor == 0;
     ex->bytes_in = head_bytes.len;
-    request = arena_take_zero(&arena, sizeof(*request));
-    if (request == NULL) {
-        free_now(ex);
-        return NULL;
-    }
-    request->arena = arena;
-    ex->request = request;
-    request->encoded.mem = worker->mem;
-    request->retired.mem = worker->mem;
-    ir_tape_init(&request->tape, worker->mem);
     copy = arena_copy(&request->arena, head_bytes);
     request->headers =
         arena_take(&request->arena, (head->headers_count + 1) * sizeof(struct http_header));
+    ex->method = arena_copy(&ex->arena, slice_head(head->method_name, 16));
     if (copy.len == 0 || request->headers == NULL) {
-        free_now(ex);
+        forget(ex);
         return NULL;
     }
     memcpy(request->headers, head->headers, head->headers_count * sizeof(struct http_header));
     request->headers_count = head->headers_count;
     http_headers_move(request->headers, request->headers_count, head_bytes.ptr, copy.ptr);
     http_body_init(&request->body_wire, (enum http_body_kind)head->body, head->content_length);
-    ex->method = arena_copy(&ex->arena, slice_head(head->method_name, 16));
     if (!take_id(
             ex, http_header_value(request->headers, request->headers_count, HEADER_X_REQUEST_ID))) {
-        free_now(ex);
+        forget(ex);
         return NULL;
     }
     ex->front = front;
-    worker->exchanges_open++;
     metric_inc(worker->metrics, requests);
-    rearm_deadline(ex);
+    ex_touch(ex);
     return ex;
 }
 
@@ -349,8 +366,10 @@ static void conclude(struct exchange *ex)
     if (ex->is_key_admitted)
         board_key_release(worker->board, ex->key->board);
     ex->is_key_admitted = false;
-    settle(ex);
-    write_audit(ex);
+    if (!ex->is_chore) {
+        settle(ex);
+        write_audit(ex);
+    }
     ex->front = NULL;
     ex_enter(ex, EX_DONE);
     loop_timer_cancel(&worker->loop, &ex->quiet);
@@ -445,7 +464,10 @@ static void on_deadline(struct timer *timer, uint64_t now_ms)
         ex_refuse(ex, FAULT_INVALID, 408, S("the request body did not arrive in time"));
         break;
     case EX_QUEUE:
-        ex_attempt(ex);
+        if (ex->operation == ROUTE_MODELS || ex->operation == ROUTE_MODEL)
+            ex_answer_models(ex);
+        else
+            ex_attempt(ex);
         break;
     case EX_CONNECT:
         fail_timeout(ex, S("connecting to the upstream took too long"), FAULT_PHASE_CONNECT);

@@ -144,12 +144,15 @@ struct exchange {
     const char *error;
     bool keep_alive, is_head_request, is_http10;
     bool is_estimate;
+    bool is_chore;     /* our own request: no client, no log line */
     bool keeps_tape;   /* the answer is made of the request (echo) */
     bool is_kept_open; /* borrowed bytes are on their way to the client: EX_LAST waits */
 };
 
 /* --- front.c --- */
 
+/* An exchange without a client, at its beginning. NULL: no slot, no memory. */
+struct exchange *ex_new(struct worker *worker, struct config *config);
 /* A complete request head; its bytes are copied. Returns NULL when there is no slot (answered 503
  * by the front). */
 struct exchange *ex_open(struct front *front, const struct h1_request *head,
@@ -251,6 +254,8 @@ void ex_answer_with(struct exchange *ex, uint16_t status, struct slice content_t
                     struct slice body, struct slice extra_lines);
 /* What needs no upstream: probes, health, metrics, lists, CORS (admin.c). False: not its business.
  */
+/* The model list; waits in EX_QUEUE for upstreams that were never asked. */
+void ex_answer_models(struct exchange *ex);
 struct auth_offer;
 bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer);
 

@@ -1,3 +1,4 @@
+#include "chore.h"
 #include "exchange.h"
 #include "front.h"
 #include "r2a/core/check.h"
@@ -262,6 +263,10 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
         ex_on_error_answer(ex, frame->data);
         return;
     }
+    if (ex->is_chore) {
+        chore_on_document(ex, frame->data);
+        return;
+    }
     if (ex->operation == ROUTE_COUNT) {
         ex_on_count(ex, frame->data);
         return;
@@ -428,7 +433,10 @@ void ex_on_attempt_failed(struct exchange *ex, const struct fault *fault)
         ex_break_stream(ex, &ex->fault);
         return;
     }
-    ex_next_attempt(ex);
+    if (ex->is_chore)
+        chore_on_failed(ex);
+    else
+        ex_next_attempt(ex);
 }
 
 void ex_shut_down(struct exchange *ex, const struct fault *fault)

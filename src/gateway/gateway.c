@@ -26,6 +26,11 @@ struct vault *gateway_vault(struct gateway *gateway)
     return gateway->vault;
 }
 
+struct catalog *gateway_catalog(struct gateway *gateway)
+{
+    return gateway->catalog;
+}
+
 void gateway_write_metrics(struct gateway *gateway, struct rope *out)
 {
     struct metrics_page *pages[WORKERS_MAX];
@@ -552,6 +557,7 @@ static void close_gateway(struct gateway *gateway)
     config_unref(gateway->config);
     board_close(gateway->board);
     vault_close(gateway->vault);
+    catalog_close(gateway->catalog);
     free(gateway);
 }
 
@@ -584,9 +590,10 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     apply_log(config);
     gateway->board = board_open();
     gateway->vault = vault_open(VAULT_BYTES);
-    if (gateway->board == NULL || gateway->vault == NULL || !board_config(gateway->board, config) ||
-        !open_control(gateway) || !prepare_workers(gateway) || !open_tls(gateway) ||
-        !listens_open(gateway))
+    gateway->catalog = catalog_open();
+    if (gateway->board == NULL || gateway->vault == NULL || gateway->catalog == NULL ||
+        !board_config(gateway->board, config) || !open_control(gateway) ||
+        !prepare_workers(gateway) || !open_tls(gateway) || !listens_open(gateway))
         return 1;
     for (; started < gateway->workers_count; started++) {
         struct worker *worker = &gateway->workers[started];

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "board.h"
+#include "catalog.h"
 #include "metrics.h"
 #include "r2a/core/mem.h"
 #include "r2a/gateway/gateway.h"
@@ -31,6 +32,7 @@ struct gateway {
     uint32_t workers_started;
     struct metrics_page *pages; /* one a worker */
     struct vault *vault;
+    struct catalog *catalog;
     struct resolve_loop *resolver;
     struct tls_trust *trust;
     char trust_path[256]; /* the bundle that was read, and what it was like then */

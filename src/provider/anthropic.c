@@ -17,6 +17,10 @@ static void path(const struct provider_instance *instance, const struct provider
     /* base_url is written with and without the version */
     if (!str_ends(instance->endpoint.path, S("/v1")))
         rope_put(out, S("/v1"));
+    if (request->operation == BRIEF_LIST) {
+        rope_put(out, S("/models?limit=1000"));
+        return;
+    }
     rope_put(out, request->operation == BRIEF_COUNT ? S("/messages/count_tokens") : S("/messages"));
     common_query(request, out);
 }

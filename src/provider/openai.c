@@ -1,6 +1,7 @@
 /* OpenAI and everything that answers like it at another base_url: Chat Completions behind a bearer
  * key, or behind none. */
 #include "common.h"
+#include "r2a/ir/brief.h"
 #include "r2a/provider/list.h"
 
 const struct proto *openai_speaks(const struct provider_instance *instance, struct slice model)
@@ -14,7 +15,7 @@ void openai_path(const struct provider_instance *instance, const struct provider
                  struct rope *out)
 {
     (void)instance;
-    rope_put(out, S("/chat/completions"));
+    rope_put(out, request->operation == BRIEF_LIST ? S("/models") : S("/chat/completions"));
     common_query(request, out);
 }
 

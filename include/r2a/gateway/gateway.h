@@ -15,5 +15,7 @@ int gateway_run(struct config *config, const struct config_flags *flags);
 struct resolve_loop *gateway_resolver(struct gateway *gateway);
 struct vault;
 struct vault *gateway_vault(struct gateway *gateway);
+struct catalog;
+struct catalog *gateway_catalog(struct gateway *gateway);
 
 #endif
