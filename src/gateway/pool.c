@@ -219,6 +219,7 @@ static void connect_for(struct pool_host *host, struct call *call)
         return;
     }
     upstream->host = host;
+    upstream->said = R2A_OK;
     upstream->timer.fn = on_upstream_timer;
     upstream->call = call;
     host->open_count++;
@@ -471,6 +472,9 @@ static void on_closed(struct conn *conn, enum r2a_err err)
     if (upstream->state == UPSTREAM_CONNECTING) {
         enum r2a_err next_err = err;
 
+        /* That a server was reached, and how it failed, says more than that another was not. */
+        if (upstream->said == R2A_OK || (err != R2A_ERR_CONNECT && err != R2A_ERR_TIMEOUT))
+            upstream->said = err;
         loop_timer_cancel(&host->worker->loop, &upstream->timer);
         if (!host->is_unix && !is_tls_error(err) && upstream->addr + 1u < host->addrs.count) {
             struct conn *old = upstream->conn;
@@ -485,6 +489,7 @@ static void on_closed(struct conn *conn, enum r2a_err err)
             call_on_no_upstream(call, next_err, FAULT_PHASE_CONNECT);
             return;
         }
+        err = upstream->said;
         lose(upstream);
         call->up = NULL;
         call_on_no_upstream(call, err,

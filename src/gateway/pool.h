@@ -47,6 +47,7 @@ struct upstream {
     uint32_t served;         /* answers so far */
     uint8_t state;           /* enum upstream_state */
     uint8_t addr;            /* index of the address being tried */
+    enum r2a_err said;       /* how the addresses before it failed */
     bool can_keep;           /* the peer agreed to keep the connection */
     struct exchange *lender; /* whose memory the connection's rope may still borrow */
 };
