@@ -1,251 +1,228 @@
-"""TLS to upstreams: a test authority's certificates, good and bad, real sockets, the whole gateway."""
+"""TLS towards upstreams: a test authority's good and bad certificates, versions, names, resumption, truncation."""
 import os
-import re
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
-from harness import TMP, UP_KEY, Gateway, Reply, Skip, chat_stream, cleanup, eq, mock, sub, text, until
+from harness import Gateway, Reply, cases, cleanup, refused_port, chat_stream, eq, limit, mock, provider, sub, text, until
+
+CERTS = os.environ.get('E2E_CERTS', '/tmp/r2a-e2e/tls')
 
 
-def certs():
-    """The folder of certificates, which run.sh made."""
-    folder = os.environ.get('E2E_CERTS', '')
-    if not os.path.exists(os.path.join(folder, 'trust.pem')):
-        raise Skip('no test certificates')
-    return folder
-
-
-def server_context(name, **settings):
+def server(name, version=(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2), **options):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f'{certs()}/{name}.pem', f'{certs()}/{name}.key')
-    for member, value in settings.items():
-        setattr(context, member, value)
-    return context
+    context.load_cert_chain(f'{CERTS}/{name}.pem', f'{CERTS}/{name}.key')
+    context.minimum_version, context.maximum_version = version
+    context.set_alpn_protocols(['http/1.1'])
+    names = []
+    context.sni_callback = lambda sock, host, ctx: names.append(host) or sock.context and None
+    up = mock(ssl=context, **options)
+    up.context, up.names = context, names
+    return up
 
 
-def server(name, alpn=None, **settings):
-    context = server_context(name, **settings)
-    if alpn:
-        context.set_alpn_protocols(alpn)
-    return mock(ssl=context)
+def gateway_to(up, host='localhost', ca='trust.pem', scheme='https', **more):
+    return Gateway(providers={'up': provider(f'{scheme}://{host}:{up.port}/v1', retry={'attempts': 1}, **more)}, default_provider='up', tls={'ca_file': f'{CERTS}/{ca}'})
 
 
-def gateway(upstreams, host='localhost', **more):
-    """upstreams: name -> mock, or (mock, host)."""
-    providers = {}
-    for name, up in upstreams.items():
-        up, at = up if isinstance(up, tuple) else (up, host)
-        providers[name] = {'kind': 'openai', 'base_url': f'https://{at}:{up.port}/v1', 'keys': [UP_KEY]}
-    more.setdefault('retry', {'attempts': 1})
-    return Gateway(providers=providers, tls={'ca_file': f'{certs()}/trust.pem'}, **more)
+class openssl:
+    """openssl s_server, whose alerts reach the client (Python's server drops them)."""
 
+    def __init__(self, *options, cert='good'):
+        self.port = refused_port()
+        process = subprocess.Popen(['openssl', 's_server', '-accept', f'127.0.0.1:{self.port}', '-cert', f'{CERTS}/{cert}.pem', '-cert_chain', f'{CERTS}/{"ec-int" if cert == "good" else "rsa-int"}.crt', '-key', f'{CERTS}/{cert}.key', '-quiet', *options],
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cleanup(process.kill)
+        until(lambda: self.is_up())
 
-def test_good_certificates():
-    """Every kind of key, names and addresses; plain and streamed; connections are reused."""
-    names = ('good', 'good-rsa', 'good-p384', 'good-p384-leaf', 'good-with-root')
-    ups = {name: server(name) for name in names}
-    ups['by-address'] = (server('good-ip'), '127.0.0.1')
-    gate = gateway(ups)
-    for name in ups:
-        with sub(name):
-            for _ in range(2):
-                answer = gate.chat(model=f'{name}/m')
-                eq(answer.status, 200, answer.text)
-            answer = gate.chat(model=f'{name}/m', stream=True)
-            eq(chat_stream(answer.events)['text'], 'Hello from the mock.')
-            up = ups[name][0] if isinstance(ups[name], tuple) else ups[name]
-            eq(up.connections, 1, 'connections for three requests')
-    eq(gate.metric('ring2api_tls_full_handshakes_total'), len(ups))
-    gate.idle()
-
-
-def test_large_bodies():
-    """Both ways through records of the largest size."""
-    up = server('good')
-    up.default = Reply(turn=text('x' * 300000))
-    gate = gateway({'up': up})
-    body = {'model': 'up/m', 'messages': [{'role': 'user', 'content': 'y' * 700000}]}
-    for stream in (False, True):
-        answer = gate.chat(dict(body, stream=stream))
-        eq(answer.status, 200)
-        got = chat_stream(answer.events)['text'] if stream else answer.json()['choices'][0]['message']['content']
-        eq(len(got), 300000)
-        eq(len(up.last().json['messages'][0]['content']), 700000)
-    gate.idle()
-
-
-BAD = {
-    'expired': 'certificate expired or not yet valid',
-    'future': 'certificate expired or not yet valid',
-    'wrong-host': 'certificate is for another host',
-    'unknown-issuer': 'certificate issuer is not trusted',
-    'self-signed': 'certificate is self-signed',
-    'gap': 'incomplete or disordered',
-    'constraints': 'constraints',
-    'big-key': '4096 bits',
-    'sha1-signature': 'signature algorithm',
-    'too-long': 'larger than 16 KiB',
-}
-
-
-def test_bad_certificates():
-    """Each is a 502 that names the phase and the matter; nothing is sent to such a server."""
-    ups = {}
-    for name in BAD:
+    def is_up(self):
         try:
-            ups[name] = server(name)
-        except ssl.SSLError:
-            continue  # this OpenSSL does not even serve it
-    ups['address'] = (server('good'), '127.0.0.1')
-    gate = gateway(ups)
-    for name, up in ups.items():
+            socket.create_connection(('127.0.0.1', self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+
+@cases('good', 'good-rsa', 'good-p384', 'good-p384-leaf', 'good-with-root', 'good-other')
+@limit(60)
+def test_good_chains(name):
+    """Verified, with SNI and ALPN, streamed and not, over kept connections."""
+    up = server(name)
+    gateway = gateway_to(up)
+    for stream in (False, True, False, True):
+        answer = gateway.chat(model='m', stream=stream, messages=[{'role': 'user', 'content': 'x'}])
+        eq(answer.status, 200, answer.text)
+        if stream:
+            eq(chat_stream(answer.events)['text'], 'Hello from the mock.')
+        time.sleep(0.05)
+    eq(up.connections, 1)
+    eq(up.names, ['localhost'])
+
+
+def test_addresses():
+    """A certificate for addresses is checked against them; one for names is none for 127.0.0.1."""
+    gateway = gateway_to(server('good-ip'), '127.0.0.1')
+    eq(gateway.chat().status, 200)
+    answer = gateway_to(server('good'), '127.0.0.1').chat()
+    eq(answer.status, 502)
+    assert 'another host' in answer.error[2], answer.error[2]
+
+
+BAD = {'expired': 'expired', 'future': 'not yet valid', 'wrong-host': 'another host', 'self-signed': 'self-signed', 'unknown-issuer': 'issuer', 'no-intermediate': '', 'leaf-as-ca': '', 'name-in-cn': 'another host', 'big-key': '4096',
+       'constraints': 'constraints', 'too-long': '', 'gap': '', 'disordered': ''}
+
+
+@limit(60)
+def test_bad_chains():
+    """Each a 502 that names the phase and what is wrong, in each client's protocol; nothing of the request was sent."""
+    messages = {}
+    for name, words in BAD.items():
         with sub(name):
-            answer = gate.chat(model=f'{name}/m')
-            eq(answer.status, 502, answer.text)
-            message = answer.error[2]
-            assert 'tls' in message.lower(), message
-            assert BAD.get(name, BAD['wrong-host']) in message, message
-            eq((up[0] if isinstance(up, tuple) else up).count(), 0, 'requests seen')
-    eq(gate.metric('ring2api_upstream_errors_total{phase="tls"}'), len(ups))
-    gate.idle()
+            up = server(name)
+            gateway = gateway_to(up)
+            answer = gateway.chat()
+            eq((answer.status, answer.error[0]), (502, 'server_error'), answer.text)
+            assert 'tls' in answer.error[2].lower(), answer.error[2]
+            assert words in answer.error[2], answer.error[2]
+            messages[name] = answer.error[2]
+            answer = gateway.messages()
+            eq((answer.status, answer.error[0]), (502, 'api_error'))
+            eq(up.count(), 0)
+            eq(gateway.metrics()['ring2api_upstream_errors_total{phase="tls"}'], 2)
+            eq([x['end'] for x in gateway.lines() if x['method'] == 'POST'] if gateway.line(1, 2) else None, ['SC', 'SC'])
+    with sub('distinct'):
+        chosen = [messages.get(n) for n in ('expired', 'wrong-host', 'self-signed', 'unknown-issuer')]
+        eq(len(set(chosen)), 4, str(chosen))
 
 
-def blocking_server(context):
-    """A server that shakes hands and no more; unlike asyncio's it lets its alerts out before it closes."""
-    listener = socket.create_server(('127.0.0.1', 0))
+def test_not_trusted():
+    """An authority that is not in the bundle; the system's bundle when none is named."""
+    up = server('good')
+    with sub('another authority'):
+        answer = gateway_to(up, ca='stranger.pem').chat()
+        eq(answer.status, 502)
+        assert 'issuer' in answer.error[2], answer.error[2]
+    with sub("the system's"):
+        gateway = Gateway(providers={'up': provider(f'https://localhost:{up.port}/v1', retry={'attempts': 1})}, default_provider='up')
+        eq(gateway.chat().status, 502)
+    with sub('SSL_CERT_FILE'):
+        gateway = Gateway(providers={'up': provider(f'https://localhost:{up.port}/v1')}, default_provider='up', env={'SSL_CERT_FILE': f'{CERTS}/trust.pem'})
+        eq(gateway.chat().status, 200)
+    eq(up.count(), 1)
 
-    def serve():
+
+def test_versions():
+    """A server of TLS 1.3 only: 502 with the remedy; one of both: 1.2."""
+    answer = gateway_to(openssl('-tls1_3')).chat()
+    eq(answer.status, 502)
+    assert 'TLS 1.2' in answer.error[2], answer.error[2]
+    eq(gateway_to(server('good', (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3))).chat().status, 200)
+
+
+def test_refused_by_the_server():
+    """A server that demands a client's certificate, and one with other algorithms only: said so."""
+    for options, cert, word in ((['-tls1_2', '-Verify', '1', '-verify_return_error'], 'good', 'client certificate'), (['-tls1_2', '-cipher', 'DHE-RSA-AES256-SHA256'], 'good-rsa', 'no common')):
+        with sub(word):
+            answer = gateway_to(openssl(*options, cert=cert)).chat()
+            eq(answer.status, 502)
+            assert word in answer.error[2] and 'tls' in answer.error[2], answer.error[2]
+
+
+class Plain:
+    """A server that answers a TLS hello with HTTP."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(('127.0.0.1', 0))
+        self.listener.listen()
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.speak, daemon=True).start()
+
+    def speak(self):
         while True:
-            try:
-                peer, _ = listener.accept()
-            except OSError:
-                return
-            try:
-                context.wrap_socket(peer, server_side=True).recv(1)
-            except OSError:
-                time.sleep(0.1)
+            peer = self.listener.accept()[0]
+            peer.recv(100)
+            peer.sendall(b'HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n')
             peer.close()
 
-    threading.Thread(target=serve, daemon=True).start()
-    cleanup(listener.close)
-    return listener.getsockname()[1]
 
-
-def test_servers_that_ask_for_more():
-    newest = server_context('good', minimum_version=ssl.TLSVersion.TLSv1_3)
-    demanding = server_context('good', verify_mode=ssl.CERT_REQUIRED, maximum_version=ssl.TLSVersion.TLSv1_2)
-    demanding.load_verify_locations(f'{certs()}/trust.pem')
-    foreign = server_context('good', maximum_version=ssl.TLSVersion.TLSv1_2)
-    foreign.set_ciphers('ECDHE-ECDSA-AES128-SHA256')
-    for name, context, words in (('tls13', newest, 'TLS 1.2'), ('client certificate', demanding, 'client certificate'), ('suites', foreign, 'no common TLS algorithm')):
-        with sub(name):
-            gate = Gateway(providers={'up': {'kind': 'openai', 'base_url': f'https://localhost:{blocking_server(context)}/v1', 'keys': [UP_KEY]}},
-                           tls={'ca_file': f'{certs()}/trust.pem'}, retry={'attempts': 1})
-            answer = gate.chat(model='up/m')
-            eq(answer.status, 502, answer.text)
-            assert words in answer.error[2], answer.text
-            gate.idle()
-
-
-def test_sessions_are_resumed():
-    """A server that keeps sessions by id and closes after each answer."""
-    up = server('good', maximum_version=ssl.TLSVersion.TLSv1_2, options=ssl.OP_NO_TICKET | ssl.OP_ALL)
-    up.default = Reply(turn=text('once'), close=True)
-    gate = gateway({'up': up})
-    for _ in range(4):
-        eq(gate.chat(model='up/m').status, 200)
-    eq(up.connections, 4)
-    eq(gate.metric('ring2api_tls_full_handshakes_total'), 1)
-    eq(gate.metric('ring2api_tls_resumed_handshakes_total'), 3)
+def test_no_tls_at_all():
+    """https to a server that speaks plain text, to one that is silent, and http to one of TLS."""
+    answer = gateway_to(Plain()).chat()
+    eq(answer.status, 502)
+    assert 'tls' in answer.error[2].lower(), answer.error[2]
+    answer = gateway_to(mock(), timeouts={'connect_ms': 700}).chat()
+    eq(answer.status, 504)
+    assert 'connect' in answer.error[2].lower(), answer.error[2]
+    answer = gateway_to(server('good'), scheme='http').chat()
+    eq(answer.status, 502, answer.text)
 
 
 def test_truncation():
-    """An end without close_notify is an error unless the HTTP framing was complete."""
+    """An end without close_notify: harmless once HTTP's framing was complete, else 502 or the stream's error."""
     up = server('good')
-    gate = gateway({'up': up})
-    body = {'model': 'up/m', 'stream': True, 'messages': [{'role': 'user', 'content': 'x'}]}
-    for name, reply in (('until close', {'framing': 'close', 'cut': 4}), ('chunked', {'cut': 4}), ('reset', {'cut': 4, 'reset': True})):
-        with sub(name):
-            up.default = Reply(turn=text('cut off in its middle'), **reply)
-            answer = gate.chat(body)
-            eq(answer.status, 200)
-            assert 'error' in answer.events[-1][1], answer.events[-1]
-            assert '[DONE]' not in answer.text
-    with sub('a plain answer, cut'):
-        up.default = Reply(turn=text('cut off in its middle'), cut=20)
-        answer = gate.chat(dict(body, stream=False))
-        eq(answer.status, 502, answer.text)
-    with sub('complete'):
-        up.default = Reply(turn=text('whole'))
-        answer = gate.chat(body)
-        eq(chat_stream(answer.events)['text'], 'whole')
-    gate.idle()
+    gateway = gateway_to(up)
+    whole = 1 << 30
+    for client in ('chat', 'messages'):
+        with sub(f'until close, truncated, {client}'):
+            up.default = Reply(framing='close', cut=whole)
+            answer = getattr(gateway, client)()
+            eq(answer.status, 502, answer.text)
+        with sub(f'until close, closed properly, {client}'):
+            up.default = Reply(framing='close')
+            eq(getattr(gateway, client)().status, 200)
+        with sub(f'of known length, {client}'):
+            up.default = Reply(cut=whole)
+            eq(getattr(gateway, client)().status, 200)
+        with sub(f'short of its length, {client}'):
+            up.default = Reply(cut=30)
+            eq(getattr(gateway, client)().status, 502)
+        with sub(f'stream cut, {client}'):
+            up.default = Reply(turn=text('Some words in a stream'), cut=4)
+            answer = getattr(gateway, client)(model='m', max_tokens=9, stream=True, messages=[{'role': 'user', 'content': 'x'}])
+            assert 'error' in answer.events[-1][1]
+        with sub(f'stream cut after its terminator, {client}'):
+            up.default = Reply(turn=text('Some words in a stream'), framing='close')
+            answer = getattr(gateway, client)(model='m', max_tokens=9, stream=True, messages=[{'role': 'user', 'content': 'x'}])
+            assert 'error' not in answer.text, answer.text
 
 
-def test_a_server_that_does_not_speak_tls():
-    listener = socket.create_server(('127.0.0.1', 0))
-
-    def serve():
-        while True:
-            try:
-                peer, _ = listener.accept()
-            except OSError:
-                return
-            peer.recv(4096)
-            peer.sendall(b'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n')
-            peer.close()
-
-    threading.Thread(target=serve, daemon=True).start()
-    gate = Gateway(providers={'up': {'kind': 'openai', 'base_url': f'https://localhost:{listener.getsockname()[1]}/v1', 'keys': [UP_KEY]}},
-                   tls={'ca_file': f'{certs()}/trust.pem'}, retry={'attempts': 1})
-    answer = gate.chat(model='up/m')
-    eq(answer.status, 502, answer.text)
-    assert 'tls' in answer.error[2].lower(), answer.text
-    listener.close()
-    gate.idle()
-
-
-def test_a_silent_server_is_bound_by_the_connect_timeout():
-    listener = socket.create_server(('127.0.0.1', 0))  # accepts, says nothing
-    gate = Gateway(providers={'up': {'kind': 'openai', 'base_url': f'https://localhost:{listener.getsockname()[1]}/v1', 'keys': [UP_KEY]}},
-                   tls={'ca_file': f'{certs()}/trust.pem'}, retry={'attempts': 1}, timeouts={'connect_ms': 600})
-    start = time.monotonic()
-    answer = gate.chat(model='up/m')
-    assert answer.status in (502, 504), answer.text
-    assert time.monotonic() - start < 6, 'it took its time'
-    listener.close()
-    gate.idle()
-
-
-def test_a_client_that_leaves_ends_handshakes_too():
-    """Slots, buffers and descriptors come back when clients leave while handshakes are under way."""
-    listener = socket.create_server(('127.0.0.1', 0), backlog=200)
-    gate = Gateway(providers={'up': {'kind': 'openai', 'base_url': f'https://localhost:{listener.getsockname()[1]}/v1', 'keys': [UP_KEY]}},
-                   tls={'ca_file': f'{certs()}/trust.pem'})
-    raws = [gate.stream('/v1/chat/completions', {'model': 'up/m', 'messages': [{'role': 'user', 'content': 'x'}]}) for _ in range(90)]
-    time.sleep(0.3)
-    for raw in raws:
-        raw.close()
-    gate.idle(10)
-    listener.close()
-
-
-def test_the_bundle_is_named_when_it_is_bad():
-    path = os.path.join(TMP, f'not-a-bundle-{os.getpid()}')
-    with open(path, 'w') as file:
-        file.write('nothing in here\n')
-    for bad in (path, '/nowhere/bundle.pem'):
-        gate = Gateway(providers={'up': {'kind': 'openai', 'base_url': 'https://localhost:1/v1', 'keys': [UP_KEY]}}, tls={'ca_file': bad}, wait=False)
-        assert gate.wait_exit() != 0
-        assert bad in gate.log, gate.log
-    os.unlink(path)
-
-
-def test_no_name_reaches_a_log_unescaped():
+def test_resumption():
+    """A second connection resumes the session of the first."""
     up = server('good')
-    gate = gateway({'up': up})
-    eq(gate.chat(model='up/m').status, 200)
-    assert until(lambda: gate.lines())
-    assert not re.search(r'[\x00-\x08\x0b-\x1f]', gate.log)
+    up.default = Reply(turn=text('x'), close=True)
+    gateway = gateway_to(up)
+    for _ in range(4):
+        eq(gateway.chat().status, 200)
+    eq(up.connections, 4)
+    assert up.context.session_stats()['hits'] >= 2, up.context.session_stats()
+
+
+def test_large_bodies():
+    """Megabytes both ways through TLS records."""
+    up = server('good')
+    gateway = gateway_to(up)
+    up.default = Reply(turn=text('abcd' * 700000, size=3000))
+    body = {'model': 'm', 'stream': True, 'messages': [{'role': 'user', 'content': 'y' * 3000000}]}
+    eq(len(chat_stream(gateway.chat(body).events)['text']), 2800000)
+    eq(len(up.last().json['messages'][0]['content']), 3000000)
+    gateway.idle()
+
+
+def test_dribbled_records():
+    """TLS records a few bytes at a time."""
+    up = server('good')
+    up.default = Reply(turn=text('Dribbled over TLS.'), step=3)
+    gateway = gateway_to(up)
+    eq(chat_stream(gateway.chat(model='m', stream=True, messages=[{'role': 'user', 'content': 'x'}]).events)['text'], 'Dribbled over TLS.')
+
+
+def test_peer_closes_kept_connections():
+    """Over TLS too: a kept connection that was closed is replaced, unseen."""
+    up = server('good')
+    up.keep_max = 1
+    gateway = gateway_to(up)
+    eq([gateway.chat().status for _ in range(5)], [200] * 5)
+    assert until(lambda: up.connections >= 5)
