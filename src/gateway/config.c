@@ -82,7 +82,7 @@ static void read_limits(struct cfg_reader *reader, const struct cfg_node *node)
     struct cfg_node *members[5];
     int64_t value;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("limits")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 5, NULL, 0, members);
     if (members[0] && cfg_int(reader, members[0], 1024, BODY_BYTES_LIMIT_MAX, &value))
@@ -114,7 +114,7 @@ static void read_system(struct cfg_reader *reader, const struct cfg_node *node)
     struct slice path;
     int errnum = 0;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("system_prompt")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 3, later, 2, members);
     if (members[2])
@@ -152,7 +152,7 @@ static void read_prompt_log(struct cfg_reader *reader, const struct cfg_node *no
     static const struct slice modes[] = {S_INIT("none"), S_INIT("console"), S_INIT("file")};
     struct cfg_node *members[6];
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("prompt_log")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 6, NULL, 0, members);
     if (members[0] == NULL || cfg_word(reader, members[0], modes, 3) > 0)
@@ -166,13 +166,13 @@ static void read_profiles(struct cfg_reader *reader, const struct cfg_node *node
     struct config *config = reader->config;
     uint32_t room = 1;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("model_profiles")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     for (struct cfg_node *item = node->first; item; item = item->next)
         room += item->count;
     config->profiles = cfg_take(reader->arena, room * sizeof(*config->profiles));
     for (struct cfg_node *item = node->first; item; item = item->next) {
-        if (!cfg_is(reader, item, CFG_OBJECT, S("a model's profile")))
+        if (!cfg_is(reader, item, CFG_OBJECT))
             continue;
         for (struct cfg_node *flag = item->first; flag; flag = flag->next) {
             struct profile_rule *rule = &config->profiles[config->profiles_count];
@@ -219,7 +219,7 @@ static void read_admin(struct cfg_reader *reader, const struct cfg_node *node)
     struct cfg_node *members[2];
     struct slice key;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("admin")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 2, NULL, 0, members);
     if (members[0])
@@ -242,7 +242,7 @@ static void read_tls(struct cfg_reader *reader, const struct cfg_node *node)
     struct cfg_node *members[1];
     struct slice path;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("tls")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 1, NULL, 0, members);
     if (members[0] == NULL || members[0]->kind == CFG_NULL || !cfg_path(reader, members[0], &path))
@@ -467,7 +467,7 @@ static struct cfg_node *read_tree(struct cfg_reader *reader, const struct config
         cfg_apply_environment(reader, root);
     }
     cfg_apply_flags(reader, flags, root);
-    cfg_finish_settings(root);
+    cfg_finish_settings(reader, root);
     return root;
 }
 

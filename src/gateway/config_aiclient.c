@@ -398,20 +398,28 @@ bool cfg_apply_setting(struct cfg_reader *reader, struct cfg_node *root, struct 
     return true;
 }
 
-/* An object of the root that holds nothing but a mode, said by a setting: of what was not given. */
-static void drop_lone_mode(struct cfg_node *root, struct slice key)
+/* An object of the root that holds nothing but a mode, said by a setting: of what was not given.
+ * The word is judged all the same. */
+static void drop_lone_mode(struct cfg_reader *reader, struct cfg_node *root, struct slice key,
+                           const struct slice *words, size_t count)
 {
     const struct cfg_node *node = cfg_get(root, key);
 
-    if (node && node->kind == CFG_OBJECT && node->count == 1 && node->first->is_mild &&
-        slice_eq(node->first->key, S("mode")))
-        cfg_remove(root, key);
+    if (node == NULL || node->kind != CFG_OBJECT || node->count != 1 || !node->first->is_mild ||
+        !slice_eq(node->first->key, S("mode")))
+        return;
+    (void)cfg_word(reader, node->first, words, count);
+    cfg_remove(root, key);
 }
 
-void cfg_finish_settings(struct cfg_node *root)
+void cfg_finish_settings(struct cfg_reader *reader, struct cfg_node *root)
 {
-    drop_lone_mode(root, S("system_prompt"));
-    drop_lone_mode(root, S("default_model"));
+    static const struct slice system[] = {S_INIT("append"), S_INIT("override"),
+                                          S_INIT("overwrite")};
+    static const struct slice model[] = {S_INIT("fallback"), S_INIT("force")};
+
+    drop_lone_mode(reader, root, S("system_prompt"), system, array_count(system));
+    drop_lone_mode(reader, root, S("default_model"), model, array_count(model));
 }
 
 /* --- their file --- */

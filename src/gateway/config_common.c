@@ -39,7 +39,7 @@ void cfg_timeouts(struct cfg_reader *reader, const struct cfg_node *node, bool i
     struct slice names[array_count(time_rows)];
     struct cfg_node *members[array_count(time_rows)];
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("timeouts")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     for (size_t i = 0; i < array_count(time_rows); i++)
         names[i] = time_rows[i].name;
@@ -64,7 +64,7 @@ void cfg_retry(struct cfg_reader *reader, const struct cfg_node *node, struct re
     struct cfg_node *members[2];
     int64_t value;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("retry")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 2, later, 1, members);
     if (members[0] && cfg_int(reader, members[0], 1, 100, &value))
@@ -87,7 +87,7 @@ void cfg_default_model(struct cfg_reader *reader, const struct cfg_node *node,
         cfg_string(reader, node, &model->id);
         return;
     }
-    if (!cfg_is(reader, node, CFG_OBJECT, S("default_model")))
+    if (!cfg_is(reader, node, CFG_OBJECT))
         return;
     cfg_members(reader, node, names, 2, NULL, 0, members);
     if (members[0])
@@ -206,7 +206,7 @@ void cfg_listen(struct cfg_reader *reader, const struct cfg_node *node,
         add_address(reader, node, *addresses, count);
         return;
     }
-    if (!cfg_is(reader, node, CFG_ARRAY, S("listen")))
+    if (!cfg_is(reader, node, CFG_ARRAY))
         return;
     if (node->count == 0 || node->count > 16) {
         cfg_error(reader, node, S("listen names one to 16 addresses, like [\"127.0.0.1:3000\"]"));
@@ -284,7 +284,7 @@ void cfg_keys(struct cfg_reader *reader, const struct cfg_node *node)
 {
     struct config *config = reader->config;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_ARRAY, S("api_keys")))
+    if (node == NULL || !cfg_is(reader, node, CFG_ARRAY))
         return;
     config->keys = cfg_take(reader->arena, (node->count + 1) * sizeof(*config->keys));
     for (struct cfg_node *item = node->first; item; item = item->next) {
@@ -383,7 +383,7 @@ static void read_targets(struct cfg_reader *reader, const struct cfg_node *node,
         *count = read_target(reader, node, *targets) ? 1 : 0;
         return;
     }
-    if (!cfg_is(reader, node, CFG_ARRAY, S("a list of targets")))
+    if (!cfg_is(reader, node, CFG_ARRAY))
         return;
     if (node->count > 16) {
         cfg_error(reader, node, S("a route has at most 16 targets"));
@@ -410,7 +410,7 @@ void cfg_routes(struct cfg_reader *reader, const struct cfg_node *node)
 {
     struct config *config = reader->config;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_ARRAY, S("routes")))
+    if (node == NULL || !cfg_is(reader, node, CFG_ARRAY))
         return;
     config->routes = cfg_take(reader->arena, (node->count + 1) * sizeof(*config->routes));
     for (struct cfg_node *item = node->first; item; item = item->next) {
@@ -420,7 +420,7 @@ void cfg_routes(struct cfg_reader *reader, const struct cfg_node *node)
         route->timeouts = (struct timeouts){-1, -1, -1, -1, -1, -1, -1, -1};
         route->strict = -1;
         route->counter = BOARD_NONE;
-        if (!cfg_is(reader, item, CFG_OBJECT, S("a route")))
+        if (!cfg_is(reader, item, CFG_OBJECT))
             continue;
         cfg_members(reader, item, route_names, ROUTE_KEYS, route_later, array_count(route_later),
                     members);

@@ -119,8 +119,9 @@ struct slice cfg_nearest(struct slice word, const struct slice *names, size_t co
 bool cfg_members(struct cfg_reader *reader, const struct cfg_node *object,
                  const struct slice *names, size_t count, const struct slice *later,
                  size_t later_count, struct cfg_node **members);
-bool cfg_is(struct cfg_reader *reader, const struct cfg_node *node, enum cfg_kind kind,
-            struct slice what);
+bool cfg_is(struct cfg_reader *reader, const struct cfg_node *node, enum cfg_kind kind);
+/* How messages call a value: by its key, or as an entry of its array. */
+struct slice cfg_name(struct cfg_reader *reader, const struct cfg_node *node);
 /* A string; `env:NAME` and `file:PATH` are followed. Not empty unless `may_be_empty`. */
 bool cfg_string(struct cfg_reader *reader, const struct cfg_node *node, struct slice *value);
 bool cfg_string_or_empty(struct cfg_reader *reader, const struct cfg_node *node,
@@ -182,6 +183,6 @@ bool cfg_apply_setting(struct cfg_reader *reader, struct cfg_node *root, struct 
                        struct cfg_node *value);
 
 /* Drops what the settings left without an object: a mode of nothing. */
-void cfg_finish_settings(struct cfg_node *root);
+void cfg_finish_settings(struct cfg_reader *reader, struct cfg_node *root);
 
 #endif

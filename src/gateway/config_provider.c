@@ -174,8 +174,12 @@ static bool read_url(struct cfg_reader *reader, const struct cfg_node *node, str
     char digits[STR_U64_BYTES_MAX + 1] = ":";
 
     if (url_parse(text, &url) != R2A_OK) {
-        cfg_error(reader, node,
-                  S("a base_url is https://HOST[:PORT][/PATH], http://… or "
+        bool is_shown = str_find_char(text, '@') == text.len && !cfg_is_reference(node);
+
+        /* what holds a password, or was put elsewhere on purpose, is not shown */
+
+        cfg_error(reader, node, is_shown ? text : S("this"),
+                  S(" is no base_url; one is https://HOST[:PORT][/PATH], http://… or "
                     "http://unix:/SOCKET:/PATH"));
         return false;
     }
@@ -263,7 +267,7 @@ static bool is_telling(struct slice name)
 static void read_headers(struct cfg_reader *reader, const struct cfg_node *node,
                          struct provider_instance *provider)
 {
-    if (!cfg_is(reader, node, CFG_OBJECT, S("headers")))
+    if (!cfg_is(reader, node, CFG_OBJECT))
         return;
     provider->headers = cfg_take(reader->arena, (node->count + 1) * sizeof(*provider->headers));
     for (struct cfg_node *item = node->first; item; item = item->next) {
@@ -439,7 +443,7 @@ void cfg_providers(struct cfg_reader *reader, const struct cfg_node *node)
 {
     struct config *config = reader->config;
 
-    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT, S("providers")))
+    if (node == NULL || !cfg_is(reader, node, CFG_OBJECT))
         return;
     config->providers = cfg_take(reader->arena, (node->count + 1) * sizeof(*config->providers));
     for (struct cfg_node *item = node->first; item; item = item->next) {
@@ -451,7 +455,7 @@ void cfg_providers(struct cfg_reader *reader, const struct cfg_node *node)
         provider->retry = (struct retry_rule){-1, -1};
         provider->strict = -1;
         check_name(reader, item);
-        if (cfg_is(reader, item, CFG_OBJECT, S("a provider")))
+        if (cfg_is(reader, item, CFG_OBJECT))
             read_provider(reader, item, provider);
     }
 }

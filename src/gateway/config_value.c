@@ -35,13 +35,23 @@ static struct slice kind_name(uint8_t kind)
     return S("something else");
 }
 
-bool cfg_is(struct cfg_reader *reader, const struct cfg_node *node, enum cfg_kind kind,
-            struct slice what)
+struct slice cfg_name(struct cfg_reader *reader, const struct cfg_node *node)
+{
+    if (node->origin) /* the message begins with its name */
+        return S("this");
+    if (node->key.len > 0)
+        return node->key;
+    if (node->parent && node->parent->key.len > 0)
+        return cfg_join(reader->arena, S("an entry of "), node->parent->key);
+    return S("this");
+}
+
+bool cfg_is(struct cfg_reader *reader, const struct cfg_node *node, enum cfg_kind kind)
 {
     if (node->kind == kind)
         return true;
-    cfg_error(reader, node, what, S(" must be "), kind_name((uint8_t)kind), S(", not "),
-              kind_name(node->kind));
+    cfg_error(reader, node, cfg_name(reader, node), S(" must be "), kind_name((uint8_t)kind),
+              S(", not "), kind_name(node->kind));
     return false;
 }
 
@@ -243,7 +253,7 @@ bool cfg_string_or_empty(struct cfg_reader *reader, const struct cfg_node *node,
 {
     bool is_found = true;
 
-    if (!cfg_is(reader, node, CFG_STRING, S("this")))
+    if (!cfg_is(reader, node, CFG_STRING))
         return false;
     *value = node->text;
     if (str_starts(node->text, S("env:")))
@@ -265,7 +275,7 @@ bool cfg_string(struct cfg_reader *reader, const struct cfg_node *node, struct s
         return false;
     if (value->len > 0)
         return true;
-    cfg_error(reader, node, S("this must not be empty"));
+    cfg_error(reader, node, cfg_name(reader, node), S(" must not be empty"));
     return false;
 }
 
@@ -337,11 +347,11 @@ bool cfg_bool(struct cfg_reader *reader, const struct cfg_node *node, bool *valu
                 *value = false;
                 return true;
             }
-            cfg_error(reader, node, S("this must be true or false"));
+            cfg_error(reader, node, cfg_name(reader, node), S(" must be true or false"));
             return false;
         }
     }
-    if (!cfg_is(reader, node, CFG_BOOL, S("this")))
+    if (!cfg_is(reader, node, CFG_BOOL))
         return false;
     *value = node->truth;
     return true;
@@ -355,9 +365,11 @@ static void range_error(struct cfg_reader *reader, const struct cfg_node *node, 
     struct slice to = slice_of(high, str_from_i64(high, max));
 
     if (max == INT64_MAX)
-        cfg_error(reader, node, S("this must be a whole number of at least "), from);
+        cfg_error(reader, node, cfg_name(reader, node), S(" must be a whole number of at least "),
+                  from);
     else
-        cfg_error(reader, node, S("this must be a whole number from "), from, S(" to "), to);
+        cfg_error(reader, node, cfg_name(reader, node), S(" must be a whole number from "), from,
+                  S(" to "), to);
 }
 
 bool cfg_int(struct cfg_reader *reader, const struct cfg_node *node, int64_t min, int64_t max,
@@ -370,7 +382,7 @@ bool cfg_int(struct cfg_reader *reader, const struct cfg_node *node, int64_t min
         if (!cfg_string(reader, node, &text))
             return false;
         is_number = str_parse_i64(str_trim_lines(text), value);
-    } else if (!cfg_is(reader, node, CFG_NUMBER, S("this"))) {
+    } else if (!cfg_is(reader, node, CFG_NUMBER)) {
         return false;
     }
     if (is_number && *value >= min && *value <= max)
@@ -398,7 +410,7 @@ int32_t cfg_word(struct cfg_reader *reader, const struct cfg_node *node, const s
         str_buf_put(&buf, words[i]);
         str_buf_put_char(&buf, '"');
     }
-    cfg_error(reader, node, S("this must be "), str_buf_slice(&buf));
+    cfg_error(reader, node, cfg_name(reader, node), S(" must be "), str_buf_slice(&buf));
     return -1;
 }
 
@@ -413,7 +425,7 @@ bool cfg_strings(struct cfg_reader *reader, const struct cfg_node *node, struct 
         *count = 1;
         return cfg_string(reader, node, *values);
     }
-    if (!cfg_is(reader, node, CFG_ARRAY, S("this")))
+    if (!cfg_is(reader, node, CFG_ARRAY))
         return false;
     *values = cfg_take(reader->arena, (node->count + 1) * sizeof(**values));
     for (struct cfg_node *item = node->first; item; item = item->next) {

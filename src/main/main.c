@@ -218,7 +218,7 @@ static void put_mib(struct str_buf *line, uint64_t bytes)
     str_buf_put(line, S(" MiB"));
 }
 
-/* What may be held at once, for whoever sizes the machine. */
+/* What may be held at once, for whoever sizes the machine; scripts get the configuration alone. */
 static void put_sums(const struct config *config)
 {
     char text[512];
@@ -258,7 +258,8 @@ static int check_config(const struct config_flags *flags)
     out.mem = mem;
     config_print(config, &out);
     is_good = put_rope(&out);
-    put_sums(config);
+    if (isatty(STDERR_FILENO))
+        put_sums(config);
     rope_clear(&out);
     mem_close(mem);
     config_unref(config);

@@ -130,10 +130,10 @@ Test(config, leaves_comment_marks_in_strings_alone)
 Test(config, names_the_place_of_every_error)
 {
     bad("{\n  \"workers\": -1,\n  \"strict\": 1,\n  \"lisen\": [],\n  \"cors\": [5]\n}\n",
-        "ring2api.json:2:14: this must be a whole number from 0 to 256");
-    has_line("ring2api.json:3:13: this must be true or false, not a number");
+        "ring2api.json:2:14: workers must be a whole number from 0 to 256");
+    has_line("ring2api.json:3:13: strict must be true or false, not a number");
     has_line("ring2api.json:4:3: unknown key \"lisen\"; did you mean \"listen\"?");
-    has_line("ring2api.json:5:12: this must be a string, not a number");
+    has_line("ring2api.json:5:12: an entry of cors must be a string, not a number");
     cr_assert_eq(report.errors, 4);
 }
 
@@ -334,7 +334,7 @@ Test(config, reads_base_urls)
     cr_assert(is(p[6].endpoint.path, "/v1")); /* the service's own host says what is missing */
     config_unref(config);
     bad("{\"providers\": {\"a\": {\"kind\": \"openai\", \"base_url\": \"h.example\"}}}",
-        "a base_url is https://");
+        "h.example is no base_url; one is https://");
     bad("{\"providers\": {\"a\": {\"kind\": \"openai\", \"base_url\": \"http://h/?x=1\"}}}",
         "a base_url has no query");
 }
@@ -551,7 +551,7 @@ Test(config, reads_default_models)
     config_unref(config);
     bad("{\"default_model\": {\"mode\": \"force\"}}", "default_model needs an \"id\"");
     bad("{\"default_model\": {\"id\": \"m\", \"mode\": \"x\"}}",
-        "this must be \"fallback\" or \"force\"");
+        "mode must be \"fallback\" or \"force\"");
 }
 
 Test(config, reads_model_profiles)
@@ -677,9 +677,11 @@ Test(config, names_the_flag_at_fault)
     flag("workers", "9999");
     flag("gemini-oauth-creds-file", "x");
     flag("model-provider", "openai-custm");
+    flag("default-model-mode", "never");
     bad(NULL, "--port: this must be a whole number from 0 to 65535");
     has_line("--workers: this must be a whole number from 0 to 256");
     has_line("--gemini-oauth-creds-file: the provider gemini-cli-oauth is not available yet");
+    has_line("--default-model-mode: this must be \"fallback\" or \"force\"");
     has_line("--model-provider: no provider is named \"openai-custm\"");
 }
 
@@ -778,8 +780,8 @@ Test(config, refuses_wrong_types_of_aiclient)
 {
     put_file("config.json", "{\"SERVER_PORT\": \"x\",\n\"MODEL_PROVIDER\": 5}");
     flags.file = "config.json";
-    bad(NULL, "config.json:1:17: this must be a number, not a string");
-    has_line("config.json:2:19: this must be a string, not a number");
+    bad(NULL, "config.json:1:17: SERVER_PORT must be a number, not a string");
+    has_line("config.json:2:19: MODEL_PROVIDER must be a string, not a number");
 }
 
 /* --- what is printed --- */
