@@ -31,7 +31,7 @@ struct part {
     struct text mime;
     uint8_t seal_family;
     struct text seal, item_id; /* arena */
-    uint64_t media_chars;
+    uint64_t media_chars, media_pads;
     struct rope kept; /* what it said while it waited, escaped */
     /* balance of the arguments so far: a complete object may be stopped early */
     uint32_t depth;
@@ -574,6 +574,7 @@ static void forget(struct encoder *e, struct part *part)
 {
     struct part **at = &e->parts;
 
+    rope_clear(&part->kept);
     while (*at != part)
         at = &(*at)->next;
     *at = part->next;
@@ -595,7 +596,7 @@ static void write_media_note(struct encoder *e, struct part *part, struct rope *
                                 ? part->mime
                                 : text_plain(S("unknown type")));
     rope_put(&text, S(", "));
-    rope_put_u64(&text, part->media_chars / 4 * 3);
+    rope_put_u64(&text, (part->media_chars - part->media_pads) * 3 / 4);
     rope_put(&text, S(" bytes]"));
     if (text.err == R2A_OK && text.bytes <= sizeof(note)) {
         size_t len = text.bytes;
@@ -714,6 +715,8 @@ static enum r2a_err on_text(struct encoder *e, const struct ir_event *event, str
     case IR_PART_AUDIO:
     case IR_PART_VIDEO:
         part->media_chars += piece.len;
+        while (piece.len > 0 && piece.ptr[--piece.len] == '=')
+            part->media_pads++;
         return R2A_OK;
     case IR_PART_CALL:
         if (!(part->flags & IR_CUSTOM))

@@ -26,12 +26,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const models[] = {"claude-3-5-haiku", "claude-opus-4-1", "claude-opus-4-6",
                                          "claude-opus-4-7"};
     static struct kit kit;
+    static uint64_t idle; /* bytes in use between exchanges */
     struct slice body, out;
 
     if (size == 0)
         return 0;
-    if (kit.mem == NULL)
+    if (kit.mem == NULL) {
         kit_open(&kit);
+        idle = kit.budget.used;
+    }
     body = slice_of((const char *)data + 1, size - 1);
     profile_of(slice_from_z(models[data[0] & 3]), (data[0] & 4) != 0, &kit.target.profile);
     kit.target.minter = data[0] & 8 ? S("anthropic") : S("other");
@@ -47,8 +50,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
             out = kit_translate(&kit, &proto_anthropic, &proto_anthropic, first);
             check(out.len > 0);
+            if (kit.target.system_text.len == 0)
+                check(slice_eq(out, first));
         }
         kit_again(&kit);
+        check(kit.budget.used == idle);
     }
     return 0;
 }

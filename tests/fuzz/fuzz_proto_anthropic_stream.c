@@ -12,6 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct kit kit;
+static uint64_t idle; /* bytes in use between exchanges */
 
 static bool is_json(struct slice text)
 {
@@ -118,8 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    if (kit.mem == NULL)
+    if (kit.mem == NULL) {
         kit_open(&kit);
+        idle = kit.budget.used;
+    }
     kit.brief.names = &name;
     kit.brief.names_count = data[0] & 2 ? 1 : 0;
     bytes = slice_of((const char *)data + 2, size - 2);
@@ -135,5 +138,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     encode_all(lines, false);
     encode_all(lines, true);
     kit_again(&kit);
+    check(kit.budget.used == idle);
     return 0;
 }
