@@ -20,8 +20,11 @@ enum call_state {
 
 struct call {
     struct upstream *up;
-    struct list_node node;         /* waiting for a name */
-    struct pool_host *host;        /* while it waits for name or connection */
+    struct list_node node;  /* waiting for a name */
+    struct pool_host *host; /* while it waits for name or connection */
+    struct list racers;     /* connections under way, one an address */
+    enum r2a_err said;      /* the most telling error of the addresses that failed */
+    uint32_t addrs_tried;
     const struct framing *framing; /* NULL: a document */
     void *framing_state;
     void *decoder; /* NULL: nobody reads the meaning */

@@ -8,13 +8,13 @@
 #include "worker.h"
 
 /* Decides which connection carries a call and how long an unused one is kept. Addresses of a name
- * are tried in turn: each but the last has POOL_ADDRESS_MS, so one dead address costs little (RFC
- * 8305 in spirit). */
+ * are tried in turn (RFC 8305 in spirit): one that has not answered after POOL_ADDRESS_MS goes on,
+ * and the next one begins beside it. */
 
 #define POOL_IDLE_MS     60000u /* most servers keep longer; a shorter one's close is noticed */
 #define POOL_DRAIN_MS    1000u  /* for the framing after a finished answer */
-#define POOL_ADDRESS_MS  1000u
-#define POOL_HOST_IDLE   1024u /* kept connections of one host */
+#define POOL_ADDRESS_MS  250u   /* RFC 8305 5, Connection Attempt Delay */
+#define POOL_HOST_IDLE   1024u  /* kept connections of one host */
 #define POOL_HOSTS_MAX   256u
 #define POOL_DRAIN_BYTES 65536u
 
@@ -104,6 +104,7 @@ static void lose(struct upstream *upstream)
     struct worker *worker = upstream->host->worker;
 
     leave_idle(upstream);
+    list_remove(&upstream->node); /* of a race */
     loop_timer_cancel(&worker->loop, &upstream->timer);
     upstream->state = UPSTREAM_GONE;
     upstream->call = NULL;
@@ -127,17 +128,19 @@ static void close_gently(struct upstream *upstream)
     conn_close(conn);
 }
 
+static bool start_next(struct pool_host *host, struct call *call, enum r2a_err *err);
+
 static void on_upstream_timer(struct timer *timer, uint64_t now_ms)
 {
     struct upstream *upstream = container_of(timer, struct upstream, timer);
+    enum r2a_err err;
 
     (void)now_ms;
     if (upstream->state == UPSTREAM_CONNECTING) {
-        struct conn_calls const *calls = upstream->conn->calls;
-
-        /* This address does not answer: as if it had refused. */
-        conn_abort(upstream->conn);
-        calls->on_closed(upstream->conn, R2A_ERR_TIMEOUT);
+        /* This address is slow: the next one begins beside it, and whoever is first carries the
+         * call. A server that was reached and computes a handshake is not slow. */
+        if (upstream->conn->state == CONN_CONNECTING)
+            start_next(upstream->host, upstream_call(upstream), &err);
         return;
     }
     if (upstream->state == UPSTREAM_IDLE)
@@ -166,15 +169,47 @@ static void set_address(struct net_addr *addr, const struct pool_host *host, uin
     memcpy(&addr->u, &storage, addr->len);
 }
 
-/* Begins to connect to address `index`. False: not even begun, *err says why. */
-static bool try_address(struct upstream *upstream, uint32_t index, enum r2a_err *err)
+/* A place for one more connection; the oldest one that nobody uses makes room at the bound. */
+static struct upstream *take_upstream(struct pool *pool)
 {
-    struct pool_host *host = upstream->host;
+    struct upstream *upstream = slab_take(&pool->upstreams);
+
+    if (upstream != NULL || pool->idle_count == 0)
+        return upstream;
+    for (struct list_node *node = list_first(&pool->hosts_all); node;
+         node = list_next(&pool->hosts_all, node)) {
+        struct pool_host *host = list_owner(node, struct pool_host, node);
+
+        if (host->idle_count > 0) {
+            pool_drop(list_owner(list_last(&host->idle), struct upstream, node));
+            break;
+        }
+    }
+    return NULL; /* its slot comes free when it has ended: the next request finds it */
+}
+
+static bool has_next(const struct pool_host *host, const struct call *call)
+{
+    return call->addrs_tried < (host->is_unix ? 1u : host->addrs.count);
+}
+
+/* Begins to connect to the call's next address. False: none is left, or *err says why not. */
+static bool start_next(struct pool_host *host, struct call *call, enum r2a_err *err)
+{
     struct worker *worker = host->worker;
+    struct pool *pool = &worker->pool;
     struct conn_target target = {0};
+    struct upstream *upstream;
     struct net_addr addr;
 
-    set_address(&addr, host, index);
+    *err = R2A_ERR_CONNECT;
+    if (!has_next(host, call))
+        return false;
+    upstream = take_upstream(pool);
+    *err = R2A_ERR_LIMIT;
+    if (upstream == NULL)
+        return false;
+    set_address(&addr, host, call->addrs_tried++);
     target.addr = &addr.u.sa;
     target.addr_len = addr.len;
     if (host->is_tls) {
@@ -183,12 +218,19 @@ static bool try_address(struct upstream *upstream, uint32_t index, enum r2a_err 
                                             .host = slice_of(host->name, host->name_len),
                                             .port = host->port};
     }
-    upstream->addr = (uint8_t)index;
+    upstream->host = host;
+    upstream->timer.fn = on_upstream_timer;
     upstream->conn = conn_connect(&worker->conns, &target, &upstream_calls, upstream, err);
-    if (upstream->conn == NULL)
+    if (upstream->conn == NULL) {
+        slab_give(&pool->upstreams, upstream);
         return false;
+    }
     upstream->state = UPSTREAM_CONNECTING;
-    if (!host->is_unix && index + 1u < host->addrs.count)
+    upstream->call = call;
+    host->open_count++;
+    list_push_back(&call->racers, &upstream->node);
+    metric_inc(worker->metrics, upstream_connects);
+    if (has_next(host, call))
         loop_timer_arm(&worker->loop, &upstream->timer,
                        loop_now_ms(&worker->loop) + POOL_ADDRESS_MS);
     return true;
@@ -196,41 +238,25 @@ static bool try_address(struct upstream *upstream, uint32_t index, enum r2a_err 
 
 static void connect_for(struct pool_host *host, struct call *call)
 {
-    struct pool *pool = &host->worker->pool;
-    struct upstream *upstream = slab_take(&pool->upstreams);
-    enum r2a_err err = R2A_ERR_LIMIT;
+    enum r2a_err err;
 
-    if (upstream == NULL && pool->idle_count > 0) {
-        /* The bound is reached by connections that nobody uses: the oldest one of some host goes.
-         */
-        for (struct list_node *node = list_first(&pool->hosts_all); node;
-             node = list_next(&pool->hosts_all, node)) {
-            struct pool_host *other = list_owner(node, struct pool_host, node);
-
-            if (other->idle_count > 0) {
-                pool_drop(list_owner(list_last(&other->idle), struct upstream, node));
-                break;
-            }
+    call->addrs_tried = 0;
+    call->said = R2A_OK;
+    while (!start_next(host, call, &err)) {
+        if (!has_next(host, call)) {
+            call_on_no_upstream(call, err, FAULT_PHASE_CONNECT);
+            return;
         }
-        upstream = slab_take(&pool->upstreams);
     }
-    if (upstream == NULL) {
-        call_on_no_upstream(call, R2A_ERR_LIMIT, FAULT_PHASE_CONNECT);
-        return;
-    }
-    upstream->host = host;
-    upstream->said = R2A_OK;
-    upstream->timer.fn = on_upstream_timer;
-    upstream->call = call;
-    host->open_count++;
-    if (!try_address(upstream, 0, &err)) {
-        host->open_count--;
-        slab_give(&pool->upstreams, upstream);
-        call_on_no_upstream(call, err, FAULT_PHASE_CONNECT);
-        return;
-    }
-    call->up = upstream;
-    metric_inc(host->worker->metrics, upstream_connects);
+}
+
+/* The race is decided, or nobody wants it any more. */
+static void drop_racers(struct call *call)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&call->racers)) != NULL)
+        pool_drop(list_owner(node, struct upstream, node)); /* unlinks it */
 }
 
 static void on_resolved(struct resolve_ask *ask)
@@ -303,6 +329,7 @@ void pool_cancel(struct pool *pool, struct call *call)
 {
     (void)pool;
     list_remove(&call->node);
+    drop_racers(call);
     if (call->up != NULL) {
         pool_drop(call->up);
         call->up = NULL;
@@ -386,6 +413,7 @@ static void on_connected(struct conn *conn)
 {
     struct upstream *upstream = conn->owner;
     struct worker *worker = upstream->host->worker;
+    struct call *call;
 
     loop_timer_cancel(&worker->loop, &upstream->timer);
     if (upstream->host->is_tls) {
@@ -395,7 +423,11 @@ static void on_connected(struct conn *conn)
             metric_inc(worker->metrics, tls_full);
     }
     upstream->state = UPSTREAM_BUSY;
-    call_on_upstream(upstream_call(upstream), upstream);
+    list_remove(&upstream->node);
+    call = upstream_call(upstream);
+    drop_racers(call);
+    call->up = upstream;
+    call_on_upstream(call, upstream);
 }
 
 /* The rest of an answer whose meaning was complete before its framing was. */
@@ -463,39 +495,36 @@ static bool is_tls_error(enum r2a_err err)
     return err <= R2A_ERR_TLS_EXPIRED && err >= R2A_ERR_TLS_SELF_SIGNED;
 }
 
+/* One address failed. The next one begins; when none is left and no other still tries, so has the
+ * call. */
+static void lose_race(struct upstream *upstream, enum r2a_err err)
+{
+    struct pool_host *host = upstream->host;
+    struct call *call = upstream_call(upstream);
+    enum r2a_err next_err;
+
+    /* That a server was reached, and how it failed, says more than that another was not. */
+    if (call->said == R2A_OK || (err != R2A_ERR_CONNECT && err != R2A_ERR_TIMEOUT))
+        call->said = err;
+    lose(upstream);
+    if (!is_tls_error(err) && start_next(host, call, &next_err))
+        return;
+    if (!list_is_empty(&call->racers))
+        return;
+    err = call->said;
+    call_on_no_upstream(call, err,
+                        host->is_tls && err != R2A_ERR_CONNECT && err != R2A_ERR_TIMEOUT
+                            ? FAULT_PHASE_TLS
+                            : FAULT_PHASE_CONNECT);
+}
+
 static void on_closed(struct conn *conn, enum r2a_err err)
 {
     struct upstream *upstream = conn->owner;
-    struct pool_host *host = upstream->host;
     struct call *call = upstream->call;
 
     if (upstream->state == UPSTREAM_CONNECTING) {
-        enum r2a_err next_err = err;
-
-        /* That a server was reached, and how it failed, says more than that another was not. */
-        if (upstream->said == R2A_OK || (err != R2A_ERR_CONNECT && err != R2A_ERR_TIMEOUT))
-            upstream->said = err;
-        loop_timer_cancel(&host->worker->loop, &upstream->timer);
-        if (!host->is_unix && !is_tls_error(err) && upstream->addr + 1u < host->addrs.count) {
-            struct conn *old = upstream->conn;
-
-            conn_detach(old);
-            if (try_address(upstream, upstream->addr + 1u, &next_err))
-                return;
-            /* no connection any more: release by hand */
-            host->open_count--;
-            call->up = NULL;
-            slab_give(&host->worker->pool.upstreams, upstream);
-            call_on_no_upstream(call, next_err, FAULT_PHASE_CONNECT);
-            return;
-        }
-        err = upstream->said;
-        lose(upstream);
-        call->up = NULL;
-        call_on_no_upstream(call, err,
-                            host->is_tls && err != R2A_ERR_CONNECT && err != R2A_ERR_TIMEOUT
-                                ? FAULT_PHASE_TLS
-                                : FAULT_PHASE_CONNECT);
+        lose_race(upstream, err);
         return;
     }
     if (upstream->state == UPSTREAM_BUSY) {

@@ -46,8 +46,6 @@ struct upstream {
     struct http_body body;   /* of the answer under way */
     uint32_t served;         /* answers so far */
     uint8_t state;           /* enum upstream_state */
-    uint8_t addr;            /* index of the address being tried */
-    enum r2a_err said;       /* how the addresses before it failed */
     bool can_keep;           /* the peer agreed to keep the connection */
     struct exchange *lender; /* whose memory the connection's rope may still borrow */
 };
