@@ -1,6 +1,7 @@
 #include "openai_chat_answer.h"
 
 #include "r2a/core/check.h"
+#include "r2a/core/str.h"
 #include "r2a/json/text.h"
 
 /* Events as a Chat Completions answer: a stream of chunks, or one document (conversion.md 3.5).
@@ -13,7 +14,7 @@
  * Everything of a chunk that does not change within a stream is written once, into `head`. */
 
 #define PARTS_FIRST       4u
-#define DELTA_RESERVE_MAX 2000u /* a chunk up to this size is written in one piece */
+#define CHUNK_RESERVE_MAX 2000u /* a chunk up to this size is written in one piece */
 
 _Static_assert(sizeof(struct encoder) <= OPENAI_CHAT_ENCODER_SIZE, "what the row says");
 
@@ -123,6 +124,12 @@ static const struct slice delta_begins[CHOICES_MAX] = {
     S_INIT("{\"index\":4,\"delta\":{"), S_INIT("{\"index\":5,\"delta\":{"),
     S_INIT("{\"index\":6,\"delta\":{"), S_INIT("{\"index\":7,\"delta\":{"),
 };
+
+static char *copy(char *to, struct slice bytes)
+{
+    memcpy(to, bytes.ptr, bytes.len);
+    return to + bytes.len;
+}
 
 /* The caller writes the members of the delta and ends with close_delta. */
 static void open_delta(const struct encoder *e, uint8_t choice, struct rope *out)
@@ -329,24 +336,37 @@ static void write_args(struct rope *out, struct text text)
 static void write_call_delta(const struct encoder *e, const struct open_part *part,
                              struct text args, struct rope *out)
 {
-    open_delta(e, part->choice, out);
-    if (part->is_legacy) {
-        rope_put(out, S("\"function_call\":{\"arguments\":\""));
-        write_args(out, args);
-        rope_put(out, S("\"}"));
-    } else {
-        rope_put(out, S("\"tool_calls\":[{\"index\":"));
-        rope_put_u64(out, part->call);
-        if (part->is_custom) {
-            rope_put(out, S(",\"custom\":{\"input\":\""));
-            text_write_escaped_copy(out, args);
-        } else {
-            rope_put(out, S(",\"function\":{\"arguments\":\""));
-            write_args(out, args);
-        }
-        rope_put(out, S("\"}}]"));
+    bool is_legacy = part->is_legacy;
+    struct slice begin = delta_begins[part->choice];
+    struct slice call = is_legacy ? S("") : S("\"tool_calls\":[{\"index\":");
+    struct slice name = is_legacy         ? S("\"function_call\":{\"arguments\":\"")
+                        : part->is_custom ? S(",\"custom\":{\"input\":\"")
+                                          : S(",\"function\":{\"arguments\":\"");
+    struct slice end = is_legacy ? S("\"}}") : S("\"}}]}");
+    char digits[STR_U64_BYTES_MAX];
+    struct slice number = slice_of(digits, is_legacy ? 0 : str_from_u64(digits, part->call));
+    size_t size = e->head.len + begin.len + call.len + number.len + name.len + args.len + end.len +
+                  e->tail.len;
+    char *to =
+        args.form == TEXT_ESCAPED && size <= CHUNK_RESERVE_MAX ? rope_reserve(out, size) : NULL;
+
+    if (to != NULL) {
+        to = copy(copy(copy(copy(to, e->head), begin), call), number);
+        to = copy(copy(copy(to, name), text_bytes(args)), end);
+        (void)copy(to, e->tail);
+        rope_commit(out, size);
+        return;
     }
-    close_delta(e, out);
+    open_delta(e, part->choice, out);
+    rope_put(out, call);
+    rope_put(out, number);
+    rope_put(out, name);
+    if (part->is_custom)
+        text_write_escaped_copy(out, args);
+    else
+        write_args(out, args);
+    rope_put(out, end);
+    rope_put(out, e->tail);
 }
 
 static enum r2a_err gather_text(struct choice *choice, struct open_part *part, struct text text)
@@ -374,12 +394,6 @@ static enum r2a_err gather_text(struct choice *choice, struct open_part *part, s
     return rope->err;
 }
 
-static char *copy(char *to, struct slice bytes)
-{
-    memcpy(to, bytes.ptr, bytes.len);
-    return to + bytes.len;
-}
-
 /* The chunk that makes up most of every stream, in one piece of rope where it fits. */
 static void write_text_delta(const struct encoder *e, const struct open_part *part,
                              struct text text, struct rope *out)
@@ -390,15 +404,11 @@ static void write_text_delta(const struct encoder *e, const struct open_part *pa
                                                        : S("\"refusal\":\"");
     size_t size = e->head.len + begin.len + name.len + text.len + 2 + e->tail.len;
     char *to =
-        text.form == TEXT_ESCAPED && size <= DELTA_RESERVE_MAX ? rope_reserve(out, size) : NULL;
+        text.form == TEXT_ESCAPED && size <= CHUNK_RESERVE_MAX ? rope_reserve(out, size) : NULL;
 
     if (to != NULL) {
-        to = copy(to, e->head);
-        to = copy(to, begin);
-        to = copy(to, name);
-        to = copy(to, text_bytes(text));
-        *to++ = '"';
-        *to++ = '}';
+        to = copy(copy(copy(to, e->head), begin), name);
+        to = copy(copy(to, text_bytes(text)), S("\"}"));
         (void)copy(to, e->tail);
         rope_commit(out, size);
         return;
