@@ -15,9 +15,10 @@ struct decoder {
     const struct target *target;
     const struct brief *brief;
     bool has_begun, has_ended, has_stop, is_open, is_custom, has_args;
-    uint8_t kind;  /* of the open part */
-    uint8_t stop;  /* enum ir_stop */
-    uint32_t part; /* number of the open part; parts seen when none is */
+    bool has_output; /* something was said, called or thought */
+    uint8_t kind;    /* of the open part */
+    uint8_t stop;    /* enum ir_stop */
+    uint32_t part;   /* number of the open part; parts seen when none is */
     uint8_t hold_len;
     char hold[TEXT_HOLD_BYTES_MAX];
     struct text input;                     /* of a call's start: its arguments if nothing follows */
@@ -152,6 +153,7 @@ static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, struct te
 
     if (piece.len == 0)
         return R2A_OK;
+    d->has_output = true;
     if (d->hold_len > 0) {
         size_t len = d->hold_len + piece.len;
         char *joined = arena_take(d->brief->arena, len);
@@ -223,6 +225,7 @@ static enum r2a_err open_part(struct decoder *d, struct ir_sink *sink, uint8_t k
 
     d->is_open = true;
     d->kind = kind;
+    d->has_output |= kind != IR_PART_TEXT && kind != IR_PART_REASON;
     d->is_custom = d->has_args = false;
     d->input = (struct text){0};
     d->signature = (struct slice){0};
@@ -379,6 +382,9 @@ static enum r2a_err end(struct decoder *d, struct ir_sink *sink)
 
     if (err == R2A_OK)
         err = close_part(d, sink);
+    /* An end nobody understands, and nothing before it, is no answer (3.3, note 2). */
+    if (err == R2A_OK && d->stop == IR_STOP_OTHER && !d->has_output)
+        return put_broken(d, sink, S("upstream produced nothing"), R2A_ERR_INVALID);
     if (err == R2A_OK)
         err = put_open(sink, IR_STOP, d->stop, 0, 0, d->stop_sequence, d->stop_words);
     d->has_ended = true;

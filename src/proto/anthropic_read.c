@@ -461,6 +461,7 @@ enum r2a_err anthropic_request_decode(struct slice body, struct ir_sink *tape, s
     int twice;
 
     brief->max_out = -1;
+    brief->thoughts_shown = true;
     json_open_recall(&scan, body, brief->memo);
     token = json_next(&scan);
     if (token != JSON_OBJECT && token != JSON_ERROR)

@@ -262,6 +262,15 @@ Test(anthropic_answer, an_error_in_place_of_an_answer_is_an_error)
     cr_expect(str_starts(lines, S("ERROR BAD_GATEWAY")), "%.*s", (int)lines.len, lines.ptr);
 }
 
+Test(anthropic_answer, an_odd_end_without_any_output_is_an_error)
+{
+    struct slice out = UPSTREAM(START, STOPPED("something_new"), STOP);
+
+    expect_has(&kit, out, "upstream produced nothing");
+    expect_no(&kit, out, "[DONE]");
+    expect_has(&kit, UPSTREAM(START, STOPPED("end_turn"), STOP), "'finish_reason':'stop'");
+}
+
 Test(anthropic_answer, an_event_that_is_no_json_is_never_skipped)
 {
     struct slice out = UPSTREAM(START, "{'type':'content_block_delta','delta':{'type':'text_del");
