@@ -1,6 +1,6 @@
 #include "openai_chat_answer.h"
 
-#include "r2a/core/check.h"
+#include "common.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
 
@@ -301,29 +301,6 @@ static enum r2a_err open_part(struct encoder *e, const struct ir_event *event, s
     }
 }
 
-/* Code points of a piece: what citations count in. */
-static uint32_t count_chars(struct text text)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '\\' && text.form == TEXT_ESCAPED && i + 1 < text.len) {
-            i++;
-            if (text.ptr[i] == 'u' && i + 4 < text.len) {
-                /* The second half of a pair adds nothing to its first. */
-                bool is_low = (text.ptr[i + 1] | 0x20) == 'd' && (text.ptr[i + 2] | 0x20) >= 'c';
-
-                i += 4;
-                count -= is_low;
-            }
-            count++;
-        } else {
-            count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-        }
-    }
-    return count;
-}
-
 /* A piece of arguments as the inside of a JSON string. */
 static void write_args(struct rope *out, struct text text)
 {
@@ -447,7 +424,7 @@ static enum r2a_err write_text(struct encoder *e, const struct ir_event *event, 
     part->has_text = true;
     e->text_bytes += text.len;
     if (part->kind == IR_PART_TEXT)
-        choice->chars += count_chars(text);
+        choice->chars += text_count_chars(text);
     if (e->is_document)
         return gather_text(choice, part, text);
     if (part->kind == IR_PART_CALL) {
