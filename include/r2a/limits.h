@@ -36,6 +36,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define TLS_PAIRS_MIN         8u /* one to write, two for whole records, some for handshakes */
 #define TLS_FEED_BYTES_MAX    1048576u /* of one tls_feed */
 #define TLS_PAIRS_MAX         4096u    /* 136 MB: more than a worker can have in one state */
+#define TLS_POOL_WARM         8u       /* free pairs, and free workspaces, that keep their memory */
 #define TLS_SHAKES_MAX        512u /* handshakes of a worker at once, 26 KiB each; more wait in line */
 #define TLS_CHAIN_BYTES_MAX   16384u /* a server's certificates together; more -> TLS_CHAIN_LIMIT */
 #define TLS_CHAIN_CERTS_MAX   16u    /* certificates in one chain */

@@ -1,6 +1,7 @@
 /* Two small pools of large slots: record buffers and handshake workspaces. core/slab.h zeroes what
  * it hands out, which for 33 KiB a record would cost as much as decrypting it. */
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "r2a/core/check.h"
@@ -22,20 +23,23 @@
 #define UNPOISON(ptr, size) ((void)(ptr), (void)(size))
 #endif
 
-struct free_slot {
-    struct free_slot *next;
-};
+#define PAGE 4096u
 
 bool tls_pool_open(struct tls_pool *pool, size_t slot_size, uint32_t max)
 {
-    check(slot_size >= sizeof(struct free_slot));
-    check(max > 0);
-    *pool = (struct tls_pool){.slot_size = (slot_size + 63) / 64 * 64, .max = max};
+    check(max > 0 && max <= UINT16_MAX);
+    *pool = (struct tls_pool){.slot_size = (slot_size + PAGE - 1) / PAGE * PAGE, .max = max};
     pool->map_size = pool->slot_size * max;
     pool->base = mmap(NULL, pool->map_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pool->base == MAP_FAILED) {
         *pool = (struct tls_pool){0};
+        return false;
+    }
+    pool->warm = calloc(TLS_POOL_WARM, sizeof(*pool->warm));
+    pool->cold = calloc(max, sizeof(*pool->cold));
+    if (pool->warm == NULL || pool->cold == NULL) {
+        tls_pool_close(pool);
         return false;
     }
     /* Else one touched slot may become two megabytes. Refused only where there is no THP. */
@@ -51,36 +55,43 @@ void tls_pool_close(struct tls_pool *pool)
         UNPOISON(pool->base, pool->map_size);
         check(munmap(pool->base, pool->map_size) == 0);
     }
+    free(pool->warm);
+    free(pool->cold);
     *pool = (struct tls_pool){0};
 }
 
 void *tls_pool_take(struct tls_pool *pool)
 {
-    struct free_slot *slot = pool->free_first;
+    uint32_t index;
+    char *slot;
 
-    if (slot != NULL) {
-        UNPOISON(slot, pool->slot_size);
-        pool->free_first = slot->next;
-    } else {
-        if (pool->touched == pool->max)
-            return NULL;
-        slot = (struct free_slot *)(void *)(pool->base + pool->slot_size * pool->touched);
-        pool->touched++;
-        UNPOISON(slot, pool->slot_size);
-    }
+    if (pool->warm_count > 0)
+        index = pool->warm[--pool->warm_count];
+    else if (pool->cold_count > 0)
+        index = pool->cold[--pool->cold_count];
+    else if (pool->touched < pool->max)
+        index = pool->touched++;
+    else
+        return NULL;
+    slot = pool->base + pool->slot_size * index;
+    UNPOISON(slot, pool->slot_size);
     pool->count++;
     return slot;
 }
 
-void tls_pool_give(struct tls_pool *pool, void *slot)
+void tls_pool_give(struct tls_pool *pool, void *ptr)
 {
-    struct free_slot *free_slot = slot;
+    char *slot = ptr;
+    size_t offset = (size_t)(slot - pool->base);
 
     check(pool->count > 0);
-    check((char *)slot >= pool->base && (char *)slot < pool->base + pool->map_size);
-    check(((size_t)((char *)slot - pool->base)) % pool->slot_size == 0);
-    free_slot->next = pool->free_first;
-    pool->free_first = free_slot;
+    check(slot >= pool->base && offset < pool->map_size && offset % pool->slot_size == 0);
     pool->count--;
+    if (pool->warm_count < TLS_POOL_WARM) {
+        pool->warm[pool->warm_count++] = (uint16_t)(offset / pool->slot_size);
+    } else {
+        (void)madvise(slot, pool->slot_size, MADV_DONTNEED);
+        pool->cold[pool->cold_count++] = (uint16_t)(offset / pool->slot_size);
+    }
     POISON(slot, pool->slot_size);
 }

@@ -33,16 +33,20 @@ struct tls_thread;
  */
 
 /* --- pools (tls_pool.c): slots of one size, handed out last in first out and not zeroed, so that
- * only as much memory is touched as was ever needed at once --- */
+ * only as much memory is touched as is needed at once; after a burst all but a few slots give their
+ * pages back to the system --- */
 
 struct tls_pool {
     char *base;
+    uint16_t *warm; /* free slots that keep their pages, the last one on top */
+    uint16_t *cold; /* free slots without */
     size_t slot_size;
     size_t map_size;
-    void *free_first;
     uint32_t max;
-    uint32_t count;
+    uint32_t count; /* taken now */
     uint32_t touched;
+    uint32_t warm_count;
+    uint32_t cold_count;
 };
 
 bool tls_pool_open(struct tls_pool *pool, size_t slot_size, uint32_t max);

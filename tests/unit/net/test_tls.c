@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "net/tls_server.h"
 #include "src/net/tls_state.h"
@@ -732,6 +733,39 @@ Test(tls, gives_everything_back_whenever_it_is_freed)
         cr_assert_eq(env->works.count, 0);
     }
     tls_env_close(env);
+}
+
+Test(tls, pools_give_memory_back_after_a_burst)
+{
+    struct tls_pool pool;
+    char *slots[40];
+    unsigned char resident[40 * 3];
+    size_t pages = 0;
+
+    cr_assert(tls_pool_open(&pool, 10000, 40));
+    cr_assert_eq(pool.slot_size, 12288);
+    for (size_t i = 0; i < 40; i++) {
+        slots[i] = tls_pool_take(&pool);
+        memset(slots[i], 1, 10000);
+    }
+    cr_assert_null(tls_pool_take(&pool));
+    for (size_t i = 0; i < 40; i++)
+        tls_pool_give(&pool, slots[i]);
+    cr_assert_eq(mincore(pool.base, pool.map_size, resident), 0);
+    for (size_t i = 0; i < sizeof(resident); i++)
+        pages += resident[i] & 1;
+    cr_assert_eq(pages, 3 * TLS_POOL_WARM);
+    cr_assert_eq(tls_pool_take(&pool), slots[TLS_POOL_WARM - 1], "the last kept comes first");
+    for (size_t i = 1; i < 40; i++) {
+        slots[i] = tls_pool_take(&pool);
+        cr_assert_not_null(slots[i]);
+        memset(slots[i], 2, 10000);
+    }
+    cr_assert_null(tls_pool_take(&pool));
+    for (size_t i = 1; i < 40; i++)
+        tls_pool_give(&pool, slots[i]);
+    tls_pool_give(&pool, pool.base + pool.slot_size * (TLS_POOL_WARM - 1));
+    tls_pool_close(&pool);
 }
 
 /* --- the job, run by a second thread as far as the layer knows --- */
