@@ -212,6 +212,11 @@ static void block_give(struct mem *mem, uint32_t class, void *block)
     free(block);
 }
 
+void mem_trim(struct mem *mem)
+{
+    (void)mem; /* free has done it */
+}
+
 #else
 
 static size_t round_up(size_t size, size_t step)
@@ -381,6 +386,16 @@ static void region_reset(struct region *region)
     region->free_first = NULL;
 }
 
+void mem_trim(struct mem *mem)
+{
+    for (uint32_t class = 0; class < SMALL_CLASSES; class ++) {
+        struct region *region = &mem->regions[class];
+
+        if (region->taken == 0 && region->bump >= RESET_BYTES_MIN)
+            region_reset(region);
+    }
+}
+
 static void block_give(struct mem *mem, uint32_t class, void *block)
 {
     struct region *region = &mem->regions[class];
@@ -399,8 +414,6 @@ static void block_give(struct mem *mem, uint32_t class, void *block)
 #endif
         free_block->next = region->free_first;
         region->free_first = free_block;
-        if (region->taken == 0 && region->bump >= RESET_BYTES_MIN)
-            region_reset(region);
         return;
     }
 

@@ -29,7 +29,7 @@ struct rope_seg {
 #define BLOCK_SECOND 4096u
 #define BLOCK_MAX    ROPE_SEGMENT_BYTES_MAX
 #define RESERVE_MAX  16000u
-#define PACK_MAX     1024u /* a rope this short is copied when it is appended */
+#define PACK_MAX     3072u /* a rope this short is copied when it is appended and fits */
 
 _Static_assert(RESERVE_MAX <= BLOCK_MAX - HEADER, "a reservation fits one segment");
 _Static_assert(sizeof(struct rope_seg) == 32, "a header costs little of a small segment");

@@ -10,6 +10,9 @@
 /* How an answer is worded: its head, its error body, its framing. Every answer goes out through
  * here. */
 
+#define HEAD_ROOM_BYTES   512u  /* of an answer, usually */
+#define ANSWER_JOIN_BYTES 3072u /* a body this short is copied behind its head */
+
 static void write_cors(const struct exchange *ex, struct rope *out)
 {
     if (ex->origin.len == 0)
@@ -110,6 +113,8 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
     }
     out = conn_out(ex->front->conn);
     before = out->bytes;
+    if (body->bytes <= ANSWER_JOIN_BYTES) /* head and body go out in one piece */
+        rope_reserve(out, HEAD_ROOM_BYTES + body->bytes);
     settle_keep_alive(ex);
     ex->status = status;
     h1_write_status(out, status);

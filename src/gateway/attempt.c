@@ -18,16 +18,23 @@ bool ex_make_brief(struct exchange *ex)
 {
     struct ex_request *request = ex->request;
     struct brief *brief = arena_take_zero(&ex->arena, sizeof(*brief));
-    char *id = arena_take(&ex->arena, 24);
 
-    if (brief == NULL || id == NULL)
+    if (brief == NULL)
         return false;
-    random_base62(id, 24);
+    if (ex->is_id_ours) {
+        brief->id = slice_skip(ex->id, 4);
+    } else {
+        char *id = arena_take(&ex->arena, 24);
+
+        if (id == NULL)
+            return false;
+        random_base62(id, 24);
+        brief->id = slice_of(id, 24);
+    }
     brief->operation = ex->operation == ROUTE_COUNT ? BRIEF_COUNT : BRIEF_GENERATE;
     brief->arena = &ex->arena;
     brief->mem = ex->worker->mem;
     brief->memo = &request->memo;
-    brief->id = slice_of(id, 24);
     brief->random[0] = random_u64();
     brief->random[1] = random_u64();
     brief->created = loop_wall_ms(&ex->worker->loop) / 1000;

@@ -12,7 +12,8 @@
  * the call may have been cancelled: `call->up` tells. */
 
 #define ERROR_BODY_BYTES_MAX 65536u /* of an upstream's error answer that is read */
-#define COPY_BYTES_MAX       16384u /* a request up to this size is copied into the connection's rope */
+#define COPY_BYTES_MAX       3072u /* a request up to this size is copied into the connection's rope */
+#define HEAD_ROOM_BYTES      768u /* of a request, usually */
 
 static struct exchange *exchange_of(struct call *call)
 {
@@ -180,8 +181,9 @@ void call_on_upstream(struct call *call, struct upstream *upstream)
     upstream->body = (struct http_body){.is_complete = false};
     if (ex->request->pass)
         pass_write_request(ex, out);
-    else
-        write_request(ex, out);
+    else if (encoded->bytes <= COPY_BYTES_MAX) /* head and body go out in one piece */
+        rope_reserve(out, HEAD_ROOM_BYTES + encoded->bytes);
+    write_request(ex, out);
     if (encoded->bytes <= COPY_BYTES_MAX) {
         struct rope_cursor cursor = {0};
         struct slice run;

@@ -116,6 +116,7 @@ static bool take_id(struct exchange *ex, struct slice offered)
         memcpy(made, "req_", 4);
         random_base62(made + 4, 24);
         ex->id = slice_of(made, 28);
+        ex->is_id_ours = true;
     }
     return ex->id.len > 0;
 }
@@ -247,6 +248,7 @@ static void free_now(struct exchange *ex)
     arena_reset(&ex->arena);
     config_unref(ex->config);
     slab_give(&worker->exchanges, ex);
+    worker_trim_soon(worker);
 }
 
 static void on_free(struct loop_defer *defer)

@@ -144,6 +144,7 @@ struct exchange {
     const char *error;
     bool keep_alive, is_head_request, is_http10;
     bool is_estimate;
+    bool is_id_ours;   /* `id` is "req_" and 24 random characters */
     bool is_chore;     /* our own request: no client, no log line */
     bool keeps_tape;   /* the answer is made of the request (echo) */
     bool is_kept_open; /* borrowed bytes are on their way to the client: EX_LAST waits */

@@ -13,6 +13,7 @@
 /* A worker's thread: sets its loop up, takes orders, writes its log, drains. */
 
 #define AUDIT_MS 100u
+#define TRIM_MS  1000u
 #define AUDIT_PIPE_BYTES \
     4096u /* a write into a pipe is atomic up to here: workers' lines do not mix */
 
@@ -95,6 +96,20 @@ void worker_audit(struct worker *worker, const struct audit_record *record)
     len = audit_format(record, loop_wall_ms(&worker->loop), worker->config->log_json, line,
                        sizeof(line));
     put_line(worker, slice_of(line, len));
+}
+
+/* --- memory --- */
+
+static void on_trim_timer(struct timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    mem_trim(container_of(timer, struct worker, trim_timer)->mem);
+}
+
+void worker_trim_soon(struct worker *worker)
+{
+    if (!timer_is_armed(&worker->trim_timer))
+        loop_timer_arm(&worker->loop, &worker->trim_timer, loop_now_ms(&worker->loop) + TRIM_MS);
 }
 
 /* --- the end --- */
@@ -297,6 +312,7 @@ static enum r2a_err open_worker(struct worker *worker)
     worker->audit_op.fn = on_log_written;
     worker->audit_timer.fn = on_log_timer;
     worker->drained_timer.fn = on_drained_timer;
+    worker->trim_timer.fn = on_trim_timer;
     worker->stop_timer.fn = on_stop_timer;
     atomic_store(&worker->metrics->clients_limit, sockets);
     atomic_store(&worker->metrics->exchanges_limit, sockets);
@@ -311,6 +327,7 @@ static void close_worker(struct worker *worker)
         loop_tick(&worker->loop, 0); /* what the last tick ended is freed at the end of one */
     loop_timer_cancel(&worker->loop, &worker->audit_timer);
     loop_timer_cancel(&worker->loop, &worker->drained_timer);
+    loop_timer_cancel(&worker->loop, &worker->trim_timer);
     loop_timer_cancel(&worker->loop, &worker->stop_timer);
     loop_remove_hook(&worker->tls_hook);
     tls_env_close(worker->tls);

@@ -91,6 +91,7 @@ struct worker {
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     uint32_t listeners_stopping;
     struct timer drained_timer;
+    struct timer trim_timer; /* a second after an exchange ended */
     struct timer stop_timer;
 
     struct profile_entry profiles[PROFILES_KEPT];
@@ -110,6 +111,8 @@ void *worker_main(void *worker);
 struct slice worker_date(struct worker *worker);
 /* A line for the access log. */
 void worker_audit(struct worker *worker, const struct audit_record *record);
+/* An exchange's memory came back: what is not needed any more goes on to the system, soon. */
+void worker_trim_soon(struct worker *worker);
 /* A client connection or an exchange ended: a drain looks whether it is over. */
 void worker_check_drained(struct worker *worker);
 

@@ -304,6 +304,7 @@ Test(mem, a_burst_of_small_blocks_is_given_back_when_it_is_over)
     }
     for (int i = 0; i < COUNT; i++)
         mem_give(mem, blocks[i], 4096);
+    mem_trim(mem);
 
     size_t left = 0;
 
