@@ -18,10 +18,11 @@ enum r2a_err anthropic_request_encode(const struct ir_tape *tape, const struct t
 /* anthropic_schema.c */
 struct json_scan;
 /* A tool's schema with a root that Anthropic accepts: type object, no oneOf, anyOf, allOf. */
-void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena);
+void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
+                                 uint64_t seed);
 /* A schema for output_config.format, rewritten as the vendor's own SDK does. False: it is not one,
  * is too deep or too large. */
-bool anthropic_write_format_schema(struct rope *out, struct text schema, struct arena *arena);
+bool anthropic_write_format_schema(struct rope *out, struct text schema);
 
 /* anthropic_decode.c: the upstream's answer into events. */
 /* Room for the private states; checked where they are defined. */

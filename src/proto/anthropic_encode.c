@@ -47,6 +47,7 @@ struct encoder {
     struct part *open;  /* the part that owns the block, or the one that owned it last */
     struct part *parts; /* all that have not ended and been written, in order */
     struct part *parts_last;
+    uint32_t parts_count;
     uint64_t kept_bytes;
     struct text model, stop_sequence, stop_words;
     struct ir_usage usage;
@@ -578,6 +579,7 @@ static void forget(struct encoder *e, struct part *part)
     while (*at != part)
         at = &(*at)->next;
     *at = part->next;
+    e->parts_count--;
     if (e->parts_last == part)
         e->parts_last = NULL;
     if (e->parts_last == NULL)
@@ -673,6 +675,8 @@ static enum r2a_err on_part(struct encoder *e, const struct ir_event *event, str
 
     if (event->what == IR_PART_OPAQUE && !text_is(event->u.open.id, S("anthropic")))
         return R2A_OK;
+    if (e->parts_count >= OPEN_CALLS_MAX)
+        return R2A_ERR_LIMIT;
     part = arena_take_zero(e->brief->arena, sizeof(*part));
     if (part == NULL)
         return R2A_ERR_NO_MEMORY;
@@ -699,6 +703,7 @@ static enum r2a_err on_part(struct encoder *e, const struct ir_event *event, str
     else
         e->parts_last->next = part;
     e->parts_last = part;
+    e->parts_count++;
     return R2A_OK;
 }
 

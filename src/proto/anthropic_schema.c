@@ -30,22 +30,31 @@ static const struct slice root_names[ROOTS] = {
     [ROOT_REF] = S_INIT("$ref"),
 };
 
-#define UNION_NAMES_MAX 1024u /* names compared while roots are merged; quadratic */
+#define UNION_SLOTS    1024u /* of names that are compared while roots are merged */
+#define UNION_REFS_MAX 64u   /* references looked up, each a scan of the definitions */
 
-/* Names already written to an object or array, so that the first one wins. */
+/* Names already written to an object or array, so that the first one wins. Beyond half the slots
+ * names are no longer remembered, and a repeated one is written twice. */
 struct names_seen {
-    struct text *names;
+    struct text *slots;
     uint32_t count;
+    uint32_t refs_left;
+    uint64_t seed;
+    struct slice defs[2]; /* $defs, definitions */
     bool has_written;
 };
 
 static bool is_new(struct names_seen *seen, struct text name)
 {
-    for (uint32_t i = 0; i < seen->count; i++)
-        if (text_eq(seen->names[i], name))
+    uint32_t slot = (uint32_t)text_hash_seeded(name, seen->seed) % UNION_SLOTS;
+
+    for (; seen->slots[slot].ptr != NULL; slot = (slot + 1) % UNION_SLOTS)
+        if (text_eq(seen->slots[slot], name))
             return false;
-    if (seen->count < UNION_NAMES_MAX)
-        seen->names[seen->count++] = name;
+    if (seen->count < UNION_SLOTS / 2) {
+        seen->slots[slot] = name;
+        seen->count++;
+    }
     return true;
 }
 
@@ -98,18 +107,19 @@ static void add_required(struct rope *out, struct slice array, struct names_seen
     }
 }
 
+static const struct slice places[] = {S_INIT("$defs"), S_INIT("definitions")};
+
 /* `#/$defs/NAME` and `#/definitions/NAME` of the same schema; anything else is left unresolved. */
-static struct slice resolve(struct slice root, struct slice schema)
+static struct slice resolve(struct names_seen *seen, struct slice schema)
 {
-    static const struct slice places[] = {S_INIT("$defs"), S_INIT("definitions")};
-    struct member found[ROOTS], defs[2];
+    struct member found[ROOTS];
     struct text ref;
 
-    if (!members_of(schema, root_names, ROOTS, found) || !member_is(&found[ROOT_REF], JSON_STRING))
+    if (!members_of(schema, root_names, ROOTS, found) ||
+        !member_is(&found[ROOT_REF], JSON_STRING) || seen->refs_left == 0)
         return schema;
+    seen->refs_left--;
     ref = member_text(&found[ROOT_REF]);
-    if (!members_of(root, places, 2, defs))
-        return schema;
     for (uint32_t i = 0; i < 2; i++) {
         size_t skip = 2 + places[i].len + 1;
         struct member target[1];
@@ -119,7 +129,7 @@ static struct slice resolve(struct slice root, struct slice schema)
             memcmp(ref.ptr + 2, places[i].ptr, places[i].len) != 0 || ref.ptr[skip - 1] != '/')
             continue;
         name = slice_of(ref.ptr + skip, ref.len - skip);
-        if (member_is(&defs[i], JSON_OBJECT) && members_of(defs[i].raw, &name, 1, target) &&
+        if (seen->defs[i].len > 0 && members_of(seen->defs[i], &name, 1, target) &&
             member_is(&target[0], JSON_OBJECT))
             return target[0].raw;
     }
@@ -127,8 +137,8 @@ static struct slice resolve(struct slice root, struct slice schema)
 }
 
 /* Calls `add` for the member `key` of each alternative. */
-static void add_alternatives(struct rope *out, struct slice root, const struct member *list,
-                             enum root_key key, struct names_seen *seen,
+static void add_alternatives(struct rope *out, const struct member *list, enum root_key key,
+                             struct names_seen *seen,
                              void (*add)(struct rope *, struct slice, struct names_seen *))
 {
     struct json_scan scan;
@@ -144,22 +154,28 @@ static void add_alternatives(struct rope *out, struct slice root, const struct m
 
         if (!json_skip_after(&scan, token, &one))
             return;
-        if (members_of(resolve(root, one), root_names, ROOTS, found) &&
+        if (members_of(resolve(seen, one), root_names, ROOTS, found) &&
             found[key].kind != JSON_ERROR)
             add(out, found[key].raw, seen);
     }
 }
 
 static void write_merged(struct rope *out, struct slice schema, const struct member *found,
-                         struct arena *arena)
+                         struct arena *arena, uint64_t seed)
 {
-    struct names_seen seen = {.names = arena_take(arena, UNION_NAMES_MAX * sizeof(struct text))};
+    struct names_seen seen = {.slots = arena_take_zero(arena, UNION_SLOTS * sizeof(struct text)),
+                              .refs_left = UNION_REFS_MAX,
+                              .seed = seed};
     struct json_scan scan;
+    struct member defs[2];
 
-    if (seen.names == NULL) {
+    if (seen.slots == NULL || !members_of(schema, places, 2, defs)) {
         out->err = R2A_ERR_NO_MEMORY;
         return;
     }
+    for (uint32_t i = 0; i < 2; i++)
+        if (member_is(&defs[i], JSON_OBJECT))
+            seen.defs[i] = defs[i].raw;
     rope_put(out, S("{\"type\":\"object\""));
     json_open(&scan, schema);
     json_next(&scan);
@@ -179,17 +195,19 @@ static void write_merged(struct rope *out, struct slice schema, const struct mem
     if (member_is(&found[ROOT_PROPERTIES], JSON_OBJECT))
         add_properties(out, found[ROOT_PROPERTIES].raw, &seen);
     for (uint32_t key = ROOT_ONE; key <= ROOT_ALL; key++)
-        add_alternatives(out, schema, &found[key], ROOT_PROPERTIES, &seen, add_properties);
+        add_alternatives(out, &found[key], ROOT_PROPERTIES, &seen, add_properties);
     rope_put(out, S("},\"required\":["));
+    memset(seen.slots, 0, UNION_SLOTS * sizeof(*seen.slots));
     seen.count = 0;
     seen.has_written = false;
     if (member_is(&found[ROOT_REQUIRED], JSON_ARRAY))
         add_required(out, found[ROOT_REQUIRED].raw, &seen);
-    add_alternatives(out, schema, &found[ROOT_ALL], ROOT_REQUIRED, &seen, add_required);
+    add_alternatives(out, &found[ROOT_ALL], ROOT_REQUIRED, &seen, add_required);
     rope_put(out, S("]}"));
 }
 
-void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena)
+void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
+                                 uint64_t seed)
 {
     struct member found[ROOTS];
     bool is_plain;
@@ -216,7 +234,7 @@ void anthropic_write_tool_schema(struct rope *out, struct text schema, struct ar
             rope_put(out, S(",\"properties\":{}}"));
         }
     } else {
-        write_merged(out, text_bytes(schema), found, arena);
+        write_merged(out, text_bytes(schema), found, arena, seed);
     }
 }
 
@@ -468,8 +486,7 @@ static bool write_schema(struct rope *out, struct slice schema, uint32_t depth)
     return true;
 }
 
-bool anthropic_write_format_schema(struct rope *out, struct text schema, struct arena *arena)
+bool anthropic_write_format_schema(struct rope *out, struct text schema)
 {
-    (void)arena;
-    return write_schema(out, text_bytes(schema), 0);
+    return schema.len <= SCHEMA_BYTES_MAX && write_schema(out, text_bytes(schema), 0);
 }

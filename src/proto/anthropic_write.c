@@ -332,8 +332,9 @@ static enum r2a_err write_output_config(struct anthropic_writer *w, const struct
         rope_put(out, S("\"format\":{\"type\":\"json_schema\",\"schema\":"));
         if (w->is_native)
             rope_borrow(out, text_bytes(schema));
-        else if (!anthropic_write_format_schema(out, schema, w->brief->arena))
-            return refuse_param(w, IR_PARAM_FORMAT, S("the schema is nested too deeply"));
+        else if (!anthropic_write_format_schema(out, schema))
+            return refuse_param(w, IR_PARAM_FORMAT,
+                                S("the schema is too large or nested too deeply"));
         rope_put_char(out, '}');
     }
     rope_put_char(out, '}');
@@ -382,7 +383,8 @@ static void write_tool(struct anthropic_writer *w, const struct names_tool *tool
         rope_put(out, S("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
                         "\"required\":[\"input\"]}"));
     else
-        anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA), w->brief->arena);
+        anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA), w->brief->arena,
+                                    w->brief->random[0]);
     if (part_number(view, IR_FIELD_STRICT, 0) == 1 &&
         w->target->profile.am_json == AM_JSON_NATIVE && !tool->is_wrapped)
         rope_put(out, S(",\"strict\":true"));

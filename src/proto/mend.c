@@ -28,15 +28,19 @@ struct work {
     const struct mend_rules *rules;
     const struct target *target;
     struct loss *loss;
-    struct turn *turns;
+    struct turn *turns, *paired;
     uint32_t turns_count, turns_max;
     struct turn system;
     uint32_t parts_max;
     uint32_t *slots; /* calls of one turn by id */
     uint32_t slots_mask;
     uint64_t seed;
-    bool is_failed; /* out of memory */
+    uint32_t name_steps; /* left for results that go by name */
+    bool is_failed;      /* out of memory */
 };
+
+#define TURN_GONE      (MEND_NONE - 1)
+#define NAME_STEPS_MAX 4000000u /* a request of nothing but nameless results stays cheap */
 
 /* --- parts in turns --- */
 
@@ -595,7 +599,7 @@ static void index_calls(struct work *work, const struct turn *turn)
 
 /* The call a result answers: by its id, or (role `function`, which has none) the first unanswered
  * call of that name. */
-static uint32_t find_call(const struct work *work, const struct turn *turn,
+static uint32_t find_call(struct work *work, const struct turn *turn,
                           const struct mend_part *result)
 {
     const struct mend *mend = work->mend;
@@ -608,7 +612,8 @@ static uint32_t find_call(const struct work *work, const struct turn *turn,
 
         return work->slots[slot] == 0 ? MEND_NONE : work->slots[slot] - 1;
     }
-    for (uint32_t at = turn->head; at != MEND_NONE; at = mend->parts[at].next)
+    for (uint32_t at = turn->head; at != MEND_NONE && work->name_steps > 0;
+         at = mend->parts[at].next, work->name_steps--)
         if (mend->parts[at].kind == IR_PART_CALL && mend->parts[at].pair == MEND_NONE &&
             text_eq(part_name(mend, &mend->parts[at]), name))
             return at;
@@ -708,39 +713,60 @@ static void place_results(struct work *work, const struct turn *caller, struct t
     }
 }
 
+/* The turns after turn `from` up to the next assistant turn give their results to `caller` (NULL:
+ * to nobody), and are copied behind it. Returns the index of that assistant turn. */
+static uint32_t pair_group(struct work *work, struct turn *caller, uint32_t from,
+                           struct turn *paired, uint32_t *count)
+{
+    uint32_t next = from, first = MEND_NONE;
+
+    for (; next < work->turns_count && work->turns[next].role != IR_ROLE_ASSISTANT; next++) {
+        struct turn *turn = &work->turns[next];
+        bool had_parts = turn->head != MEND_NONE;
+
+        if (turn->role == IR_ROLE_USER)
+            take_results(work, caller, turn);
+        /* A turn of nothing but results that moved is gone. */
+        if (had_parts && turn->head == MEND_NONE)
+            turn->event = TURN_GONE;
+        else if (first == MEND_NONE)
+            first = next;
+    }
+    if (caller != NULL && (first == MEND_NONE || work->turns[first].role != IR_ROLE_USER)) {
+        paired[*count] = (struct turn){
+            .role = IR_ROLE_USER, .event = MEND_NONE, .head = MEND_NONE, .tail = MEND_NONE};
+        place_results(work, caller, &paired[(*count)++]);
+    } else if (caller != NULL) {
+        place_results(work, caller, &work->turns[first]);
+    }
+    for (uint32_t i = from; i < next; i++)
+        if (work->turns[i].event != TURN_GONE)
+            paired[(*count)++] = work->turns[i];
+    return next;
+}
+
+/* Writes a new list: a turn is never moved within one, which would be quadratic. */
 static void pair_results(struct work *work)
 {
+    struct turn *paired = work->paired;
+    uint32_t count = 0;
+
     for (uint32_t i = 0; i < work->turns_count;) {
-        bool is_caller = work->turns[i].role == IR_ROLE_ASSISTANT;
-        bool calls = is_caller && has_calls(work, &work->turns[i]);
-        uint32_t next = is_caller ? i + 1 : i, kept;
+        struct turn *caller = NULL;
 
-        if (calls)
-            index_calls(work, &work->turns[i]);
-        for (kept = next; next < work->turns_count; next++) {
-            struct turn *turn = &work->turns[next];
-            bool had_parts = turn->head != MEND_NONE;
-
-            if (turn->role == IR_ROLE_ASSISTANT)
-                break;
-            if (turn->role == IR_ROLE_USER)
-                take_results(work, calls ? &work->turns[i] : NULL, turn);
-            /* A turn of nothing but results that moved is gone. */
-            if (turn->head != MEND_NONE || !had_parts)
-                work->turns[kept++] = *turn;
-        }
-        memmove(&work->turns[kept], &work->turns[next],
-                (work->turns_count - next) * sizeof(*work->turns));
-        work->turns_count -= next - kept;
-        if (calls) {
-            if (i + 1 >= kept || work->turns[i + 1].role != IR_ROLE_USER) {
-                new_turn(work, i + 1, IR_ROLE_USER, MEND_NONE);
-                kept++;
+        if (work->turns[i].role == IR_ROLE_ASSISTANT) {
+            if (has_calls(work, &work->turns[i])) {
+                caller = &work->turns[i];
+                index_calls(work, caller);
             }
-            place_results(work, &work->turns[i], &work->turns[i + 1]);
+            paired[count++] = work->turns[i++];
         }
-        i = kept > i ? kept : i + 1;
+        i = pair_group(work, caller, i, paired, &count);
+        check(count <= work->turns_max);
     }
+    work->paired = work->turns;
+    work->turns = paired;
+    work->turns_count = count;
 }
 
 /* --- frame --- */
@@ -836,9 +862,10 @@ static enum r2a_err take_memory(struct work *work, struct fault *fault)
     mend->order = arena_take(mend->arena, work->parts_max * sizeof(*mend->order));
     mend->turns = arena_take(mend->arena, work->turns_max * sizeof(*mend->turns));
     work->turns = arena_take(mend->arena, work->turns_max * sizeof(*work->turns));
+    work->paired = arena_take(mend->arena, work->turns_max * sizeof(*work->paired));
     work->slots = arena_take(mend->arena, slots * sizeof(*work->slots));
     if (mend->parts == NULL || mend->order == NULL || mend->turns == NULL || work->turns == NULL ||
-        work->slots == NULL)
+        work->paired == NULL || work->slots == NULL)
         return R2A_ERR_NO_MEMORY;
     return R2A_OK;
 }
@@ -852,7 +879,8 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
                         .target = target,
                         .loss = loss,
                         .system = {.head = MEND_NONE, .tail = MEND_NONE, .event = MEND_NONE},
-                        .seed = brief->random[1]};
+                        .seed = brief->random[1],
+                        .name_steps = NAME_STEPS_MAX};
     uint32_t used = 0;
     enum r2a_err err;
 
