@@ -44,7 +44,6 @@ static const struct slice member_later[] = {
 };
 /* Kinds of later steps, for a message that says so. */
 static const struct slice kinds_later[] = {
-    S_INIT("openai-responses"),
     S_INIT("gemini"),
     S_INIT("vllm"),
     S_INIT("llamacpp"),

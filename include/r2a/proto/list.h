@@ -4,8 +4,9 @@
 #include "r2a/proto/proto.h"
 
 /* One row a dialect: X(name of `const struct proto proto_<name>`). */
-#define PROTO_LIST(X) \
-    X(openai_chat)    \
+#define PROTO_LIST(X)   \
+    X(openai_chat)      \
+    X(openai_responses) \
     X(anthropic)
 
 enum proto_id {

@@ -6,6 +6,7 @@
 /* One row a kind: X(name of `const struct provider provider_<name>`). */
 #define PROVIDER_LIST(X) \
     X(openai)            \
+    X(openai_responses)  \
     X(anthropic)         \
     X(openrouter)        \
     X(echo)
