@@ -75,12 +75,19 @@ struct fault {
 };
 
 /* Where an exchange was when it failed: the words of messages, metrics and the access log. */
-#define FAULT_PHASE_LIST(X)                                                     \
-    X(NONE, "")                                                                 \
-    X(REQUEST, "request")                                                       \
-    X(RESOLVE, "resolve") X(CONNECT, "connect") X(TLS, "tls") X(SEND, "send")   \
-        X(WAIT, "first byte") X(HEAD, "response head") X(BODY, "response body") \
-            X(STREAM, "stream")
+// clang-format off
+#define FAULT_PHASE_LIST(X) \
+    X(NONE, "") \
+    X(REQUEST, "request") \
+    X(RESOLVE, "resolve") \
+    X(CONNECT, "connect") \
+    X(TLS, "tls") \
+    X(SEND, "send") \
+    X(WAIT, "first byte") \
+    X(HEAD, "response head") \
+    X(BODY, "response body") \
+    X(STREAM, "stream")
+// clang-format on
 enum fault_phase {
 #define X(name, text) FAULT_PHASE_##name,
     FAULT_PHASE_LIST(X)
