@@ -1,5 +1,5 @@
-#ifndef R2A_PROTO_ANTHROPIC_INTERNAL_H
-#define R2A_PROTO_ANTHROPIC_INTERNAL_H
+#ifndef R2A_PROTO_ANTHROPIC_H
+#define R2A_PROTO_ANTHROPIC_H
 
 #include "common.h"
 #include "r2a/proto/proto.h"

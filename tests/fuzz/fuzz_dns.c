@@ -37,7 +37,7 @@ static struct slice asked_name(const uint8_t *data, size_t size, char to[256])
 static void judge(const uint8_t *data, size_t size, struct slice name, uint16_t type)
 {
     struct slice message = slice_of((const char *)data, size);
-    uint16_t id = size >= 2 ? (uint16_t)(data[0] << 8 | data[1]) : 0;
+    uint16_t id = (uint16_t)(size >= 2 ? data[0] << 8 | data[1] : 0);
     struct dns_answer answer;
 
     dns_read_answer(message, (uint16_t)(id ^ 1), name, type, &answer);
