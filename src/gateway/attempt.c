@@ -4,6 +4,7 @@
 #include "r2a/core/check.h"
 #include "r2a/core/hash.h"
 #include "r2a/core/str.h"
+#include "r2a/http/retry_after.h"
 #include "r2a/json/text.h"
 #include "r2a/proto/fault_read.h"
 #include "retry.h"
@@ -807,6 +808,7 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
 void ex_on_error_answer(struct exchange *ex, struct slice body)
 {
     struct fault fault;
+    uint64_t pause_ms;
     struct slice secret = ex->credential ? ex->credential->key : (struct slice){0};
     struct fault_source facts = {
         .status = ex->call.status,
@@ -820,6 +822,9 @@ void ex_on_error_answer(struct exchange *ex, struct slice body)
     };
 
     fault_read(&facts, &ex->arena, &fault);
+    if (fault.retry_after_ms < 0 && /* a date: a pure room has no clock */
+        http_retry_after_parse(ex->up_retry_after, loop_wall_ms(&ex->worker->loop), &pause_ms))
+        fault.retry_after_ms = (int64_t)pause_ms;
     fault.phase = FAULT_PHASE_HEAD;
     fault.is_upstream = true;
     fault.upstream_status = ex->call.status;
