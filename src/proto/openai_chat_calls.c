@@ -37,7 +37,7 @@ static enum r2a_err close_call(struct ir_sink *sink, struct slot *slot)
     if (!slot->is_open || slot->is_closed)
         return R2A_OK;
     slot->is_closed = true;
-    CHAT_TRY(openai_chat_put_held(sink, slot->choice, slot->part, slot->hold, &slot->hold_len));
+    CHAT_TRY(piece_end(&slot->piece, sink, slot->choice, slot->part));
     if (slot->unwrap != NULL)
         CHAT_TRY(unwrap_end(slot->unwrap, put_unwrapped, &unwrapping));
     return openai_chat_put_end_of(sink, IR_PART_CALL, slot->choice, slot->part);
@@ -142,7 +142,7 @@ static enum r2a_err put_args(struct ir_sink *sink, struct slot *slot, struct tex
         return unwrap_feed(slot->unwrap, args, put_unwrapped, &unwrapping);
     if (args.form == TEXT_JSON)
         return openai_chat_put_piece(sink, slot->choice, slot->part, args);
-    return openai_chat_put_safe(sink, slot->choice, slot->part, slot->hold, &slot->hold_len, args);
+    return piece_put(&slot->piece, sink, slot->choice, slot->part, args);
 }
 
 /* Keeps arguments until the name is known. False: too many, or no memory. */

@@ -44,55 +44,6 @@ enum r2a_err openai_chat_put_piece(struct ir_sink *sink, uint8_t choice, uint32_
         sink, &(struct ir_event){.kind = IR_TEXT, .choice = choice, .part = part, .u.text = text});
 }
 
-/* Puts a piece; what a surrogate pair's first half at its end needs is kept for the next one.
- * (Vendors cut tokens inside emoji.) */
-enum r2a_err openai_chat_put_safe(struct ir_sink *sink, uint8_t choice, uint32_t part, char *hold,
-                                  uint8_t *hold_len, struct text text)
-{
-    char joined[2 * TEXT_HOLD_BYTES_MAX];
-    size_t safe;
-
-    if (*hold_len > 0) {
-        size_t more = text.len < TEXT_HOLD_BYTES_MAX ? text.len : TEXT_HOLD_BYTES_MAX;
-        struct text front;
-
-        /* Only a whole unit may be taken from the front of this piece: the other half, or none. */
-        memcpy(joined, hold, *hold_len);
-        memcpy(joined + *hold_len, text.ptr, more);
-        front = text_escaped(slice_of(joined, *hold_len));
-        if (more >= 6 && text.ptr[0] == '\\' && text.ptr[1] == 'u' && (text.ptr[2] | 0x20) == 'd' &&
-            (text.ptr[3] | 0x20) >= 'c') {
-            front.len = (uint32_t)*hold_len + 6;
-            text.ptr += 6;
-            text.len -= 6;
-        }
-        *hold_len = 0;
-        CHAT_TRY(openai_chat_put_piece(sink, choice, part, front));
-        if (text.len == 0)
-            return R2A_OK;
-    }
-    safe = text_safe_len(text);
-    if (safe < text.len) {
-        check(text.len - safe <= TEXT_HOLD_BYTES_MAX);
-        memcpy(hold, text.ptr + safe, text.len - safe);
-        *hold_len = (uint8_t)(text.len - safe);
-        text.len = (uint32_t)safe;
-        if (text.len == 0)
-            return R2A_OK;
-    }
-    return openai_chat_put_piece(sink, choice, part, text);
-}
-
-/* What is still held when a part closes is half a pair for good. */
-enum r2a_err openai_chat_put_held(struct ir_sink *sink, uint8_t choice, uint32_t part,
-                                  const char *hold, uint8_t *hold_len)
-{
-    struct text text = text_escaped(slice_of(hold, *hold_len));
-
-    *hold_len = 0;
-    return text.len > 0 ? openai_chat_put_piece(sink, choice, part, text) : R2A_OK;
-}
-
 enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t choice,
                                     uint32_t part)
 {
@@ -105,7 +56,7 @@ enum r2a_err openai_chat_close_run(struct ir_sink *sink, uint8_t index, struct c
     if (!choice->is_open)
         return R2A_OK;
     choice->is_open = false;
-    CHAT_TRY(openai_chat_put_held(sink, index, choice->part, choice->hold, &choice->hold_len));
+    CHAT_TRY(piece_end(&choice->piece, sink, index, choice->part));
     return openai_chat_put_end_of(sink, choice->kind, index, choice->part);
 }
 
@@ -133,5 +84,5 @@ enum r2a_err openai_chat_put_run(struct decoder *d, struct ir_sink *sink, uint8_
                         &(struct ir_event){
                             .kind = IR_PART, .what = kind, .choice = index, .part = choice->part}));
     }
-    return openai_chat_put_safe(sink, index, choice->part, choice->hold, &choice->hold_len, text);
+    return piece_put(&choice->piece, sink, index, choice->part, text);
 }

@@ -4,6 +4,7 @@
 #include "common.h"
 #include "member.h"
 #include "openai_chat.h"
+#include "piece.h"
 
 /* The decoder of an upstream's answer, for the files that make it up. */
 
@@ -13,20 +14,18 @@ struct slot {
     uint64_t id_hash;
     uint32_t part;
     uint8_t choice;
-    uint8_t hold_len;
     bool has_id, is_open, is_closed;
-    char hold[TEXT_HOLD_BYTES_MAX];
+    struct piece piece;
     struct unwrap *unwrap;   /* a free-form tool that went up as a function */
     struct pending *pending; /* while the name is missing */
 };
 
 struct choice {
     bool is_seen, has_finish, has_calls, is_open;
-    uint8_t kind; /* of the open part */
-    uint8_t stop; /* enum ir_stop */
-    uint8_t hold_len;
+    uint8_t kind;        /* of the open part */
+    uint8_t stop;        /* enum ir_stop */
     uint8_t texts_count; /* text parts so far, 2: more than one */
-    char hold[TEXT_HOLD_BYTES_MAX];
+    struct piece piece;
     uint32_t part; /* of the open part */
     uint32_t parts_count;
     uint32_t text_part; /* last text part */
@@ -91,12 +90,6 @@ enum r2a_err openai_chat_put_error(struct decoder *d, struct ir_sink *sink, enum
 enum r2a_err openai_chat_put_reported(struct decoder *d, struct ir_sink *sink, struct slice body);
 enum r2a_err openai_chat_put_piece(struct ir_sink *sink, uint8_t choice, uint32_t part,
                                    struct text text);
-/* Puts a piece; the first half of a surrogate pair at its end is kept for the next one. */
-enum r2a_err openai_chat_put_safe(struct ir_sink *sink, uint8_t choice, uint32_t part, char *hold,
-                                  uint8_t *hold_len, struct text text);
-/* Puts what is still held when a part closes: half a pair for good. */
-enum r2a_err openai_chat_put_held(struct ir_sink *sink, uint8_t choice, uint32_t part,
-                                  const char *hold, uint8_t *hold_len);
 enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t choice,
                                     uint32_t part);
 /* A piece of text, reasoning or refusal: opens the part when it is not the open one. */
