@@ -35,8 +35,9 @@ struct work {
     uint32_t *slots; /* calls of one turn by id */
     uint32_t slots_mask;
     uint64_t seed;
-    uint32_t name_steps; /* left for results that go by name */
-    bool is_failed;      /* out of memory */
+    uint32_t name_steps;  /* left for results that go by name */
+    bool is_failed;       /* out of memory */
+    struct slice refused; /* type of a user's content that the target cannot be told */
 };
 
 #define TURN_GONE      (MEND_NONE - 1)
@@ -318,14 +319,18 @@ static void recall(struct work *work, struct turn *turn)
 /* --- read: parts and turns --- */
 
 static void read_opaque(struct work *work, struct turn *turn, const struct ir_event *event,
-                        uint32_t index)
+                        uint32_t index, bool is_users)
 {
     struct slice type;
 
     if (work->target->proto != NULL && text_is(event->u.open.id, work->target->proto->name)) {
         link_last(work, turn, new_part(work, IR_PART_OPAQUE, event->flags, index));
     } else if (text_to_plain(event->u.open.name, work->mend->arena, &type)) {
-        loss_note(work->loss, type);
+        /* What an earlier answer said may go, and is named; what the user says may not (0.3). */
+        if (is_users && text_is(event->u.open.id, S("anthropic")))
+            work->refused = type;
+        else
+            loss_note(work->loss, type);
     }
 }
 
@@ -347,7 +352,7 @@ static uint32_t read_turn(struct work *work, uint32_t index, struct turn *turn)
                 read_reason(work, turn, event, index);
             break;
         case IR_PART_OPAQUE:
-            read_opaque(work, turn, event, index);
+            read_opaque(work, turn, event, index, !is_assistant);
             break;
         case IR_PART_CALL:
             number = new_part(work, event->what, event->flags, index);
@@ -870,6 +875,19 @@ static enum r2a_err take_memory(struct work *work, struct fault *fault)
     return R2A_OK;
 }
 
+static enum r2a_err refuse_content(struct work *work, struct fault *fault)
+{
+    size_t size = work->refused.len + 64;
+    char *text = arena_take(work->mend->arena, size);
+    struct str_buf message = {.ptr = text, .size = size};
+
+    if (text == NULL)
+        return R2A_ERR_NO_MEMORY;
+    str_buf_put(&message, S("this upstream cannot be told content of type "));
+    str_buf_put(&message, work->refused);
+    return fault_param(fault, S("messages"), str_buf_slice(&message));
+}
+
 enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
                         const struct mend_rules *rules, const struct target *target,
                         struct brief *brief, struct loss *loss, struct fault *fault)
@@ -892,6 +910,8 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
     if (err != R2A_OK)
         return err;
     read_tape(&work);
+    if (work.refused.len > 0)
+        return refuse_content(&work, fault);
     if (!drop_empty_turns(&work))
         return fault_param(fault, S("messages"), S("a user message is empty"));
     join_turns(&work);
