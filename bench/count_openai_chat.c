@@ -125,6 +125,47 @@ static void run_encode_args(void)
     encode_pieces(1);
 }
 
+static const struct slice answer = S_INIT(
+    "{\"id\":\"chatcmpl-9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c\",\"object\":\"chat.completion\","
+    "\"created\":"
+    "1788000000,\"model\":\"m-big-2026-08-01\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+    "\"assistant\",\"content\":\"The weather in Oslo is cold and wet, while Rome has sun.\","
+    "\"refusal\":null,\"annotations\":[],\"tool_calls\":[{\"id\":\"call_A\",\"type\":\"function\","
+    "\"function\":{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\\\"Oslo\\\"}\"}}]},"
+    "\"logprobs\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":120,"
+    "\"completion_tokens\":35,\"total_tokens\":155,\"prompt_tokens_details\":{\"cached_tokens\":64,"
+    "\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
+    "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}},\"service_tier\":"
+    "\"default\",\"system_fingerprint\":\"fp_0123456789\"}");
+
+static void prepare_document(void)
+{
+    kit_open(&kit);
+    kit.brief.shape = BRIEF_DOCUMENT;
+    decoder = arena_take_zero(&kit.arena, proto_openai_chat.decoder_size);
+    encoder = arena_take_zero(&kit.arena, proto_openai_chat.encoder_size);
+    proto_openai_chat.decoder_init(decoder, &kit.target, &kit.brief);
+    proto_openai_chat.encoder_init(encoder, &kit.brief);
+    out = kit_rope(&kit);
+}
+
+static void run_decode_document(void)
+{
+    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
+
+    count_expect(proto_openai_chat.decode(decoder, &frame, &counter) == R2A_OK);
+    count_expect(events == 2);
+}
+
+/* Decoding included: what a plain answer costs when both sides speak this dialect. */
+static void run_encode_document(void)
+{
+    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
+
+    count_expect(proto_openai_chat.decode(decoder, &frame, &encoding) == R2A_OK);
+    count_expect(out.bytes > 400);
+}
+
 static const struct slice request = S_INIT(
     "{\"model\":\"m-big\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful "
     "assistant that answers briefly.\"},{\"role\":\"user\",\"content\":\"What is the weather in "
@@ -170,6 +211,8 @@ const struct count_fixture count_fixtures[] = {
     {"decode_args_100", prepare_call, run_decode_args},
     {"encode_text_100", prepare, run_encode_text},
     {"encode_args_100", prepare_call, run_encode_args},
+    {"decode_document", prepare_document, run_decode_document},
+    {"decode_encode_document", prepare_document, run_encode_document},
     {"request_decode", prepare_tape, run_request_decode},
     {"request_encode", prepare_request_encode, run_request_encode},
 };
