@@ -17,9 +17,10 @@ enum r2a_err anthropic_request_encode(const struct ir_tape *tape, const struct t
 
 /* anthropic_schema.c */
 struct json_scan;
-/* A tool's schema with a root that Anthropic accepts: type object, no oneOf, anyOf, allOf. */
-void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
-                                 uint64_t seed);
+/* A tool's schema with a root that Anthropic accepts: type object, no oneOf, anyOf, allOf. `*left`:
+ * bytes that may still be spent on schemas that must be rewritten; false when they are used up. */
+bool anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
+                                 uint64_t seed, size_t *left);
 /* A schema for output_config.format, rewritten as the vendor's own SDK does. False: it is not one,
  * is too deep or too large. */
 bool anthropic_write_format_schema(struct rope *out, struct text schema);

@@ -41,6 +41,7 @@ struct names_seen {
     uint32_t refs_left;
     uint64_t seed;
     struct slice defs[2]; /* $defs, definitions */
+    size_t end;           /* of the rope: beyond it the schema is too large */
     bool has_written;
 };
 
@@ -82,7 +83,7 @@ static void add_properties(struct rope *out, struct slice object, struct names_s
     while (json_next(&scan) == JSON_KEY) {
         struct slice key = scan.text, value;
 
-        if (!json_skip(&scan, &value))
+        if (!json_skip(&scan, &value) || out->bytes > seen->end)
             return;
         if (!is_new(seen, text_escaped(key)))
             continue;
@@ -99,7 +100,7 @@ static void add_required(struct rope *out, struct slice array, struct names_seen
     json_open(&scan, array);
     if (json_next(&scan) != JSON_ARRAY)
         return;
-    while (json_next(&scan) == JSON_STRING) {
+    while (json_next(&scan) == JSON_STRING && out->bytes <= seen->end) {
         if (!is_new(seen, text_escaped(scan.text)))
             continue;
         write_comma(out, seen);
@@ -160,7 +161,7 @@ static void add_alternatives(struct rope *out, const struct member *list, enum r
     }
 }
 
-static void write_merged(struct rope *out, struct slice schema, const struct member *found,
+static bool write_merged(struct rope *out, struct slice schema, const struct member *found,
                          struct arena *arena, uint64_t seed)
 {
     struct names_seen seen = {.slots = arena_take_zero(arena, UNION_SLOTS * sizeof(struct text)),
@@ -171,8 +172,9 @@ static void write_merged(struct rope *out, struct slice schema, const struct mem
 
     if (seen.slots == NULL || !members_of(schema, places, 2, defs)) {
         out->err = R2A_ERR_NO_MEMORY;
-        return;
+        return false;
     }
+    seen.end = out->bytes + SCHEMA_BYTES_MAX;
     for (uint32_t i = 0; i < 2; i++)
         if (member_is(&defs[i], JSON_OBJECT))
             seen.defs[i] = defs[i].raw;
@@ -184,7 +186,7 @@ static void write_merged(struct rope *out, struct slice schema, const struct mem
         struct slice key = scan.text, value;
 
         if (!json_skip(&scan, &value))
-            return;
+            return false;
         if (index >= 0)
             continue;
         rope_put_char(out, ',');
@@ -204,17 +206,19 @@ static void write_merged(struct rope *out, struct slice schema, const struct mem
         add_required(out, found[ROOT_REQUIRED].raw, &seen);
     add_alternatives(out, &found[ROOT_ALL], ROOT_REQUIRED, &seen, add_required);
     rope_put(out, S("]}"));
+    return out->bytes <= seen.end;
 }
 
-void anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
-                                 uint64_t seed)
+bool anthropic_write_tool_schema(struct rope *out, struct text schema, struct arena *arena,
+                                 uint64_t seed, size_t *left)
 {
     struct member found[ROOTS];
+    size_t begin = out->bytes;
     bool is_plain;
 
     if (schema.len == 0 || !members_of(text_bytes(schema), root_names, ROOTS, found)) {
         rope_put(out, no_arguments);
-        return;
+        return true;
     }
     is_plain = found[ROOT_ONE].kind == JSON_ERROR && found[ROOT_ANY].kind == JSON_ERROR &&
                found[ROOT_ALL].kind == JSON_ERROR;
@@ -234,8 +238,12 @@ void anthropic_write_tool_schema(struct rope *out, struct text schema, struct ar
             rope_put(out, S(",\"properties\":{}}"));
         }
     } else {
-        write_merged(out, text_bytes(schema), found, arena, seed);
+        if (!write_merged(out, text_bytes(schema), found, arena, seed) ||
+            out->bytes - begin > *left)
+            return false;
+        *left -= out->bytes - begin;
     }
+    return true;
 }
 
 /* --- a schema for structured output --- */

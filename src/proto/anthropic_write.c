@@ -354,20 +354,20 @@ static void write_grammar(struct anthropic_writer *w, const struct part_view *vi
     text_write_escaped(w->out, part_field(view, IR_FIELD_GRAMMAR));
 }
 
-static void write_tool(struct anthropic_writer *w, const struct names_tool *tool,
-                       const struct part_view *view)
+static enum r2a_err write_tool(struct anthropic_writer *w, const struct names_tool *tool,
+                               const struct part_view *view)
 {
     struct rope *out = w->out;
 
     if (tool->kind == IR_TOOL_SERVER && w->is_native) {
         rope_borrow(out, text_bytes(part_field(view, IR_FIELD_RAW)));
-        return;
+        return R2A_OK;
     }
     if (tool->kind == IR_TOOL_SERVER) {
         rope_put(out, S("{\"type\":\""));
         rope_put(out, server_tool(w, tool));
         rope_put(out, S("\",\"name\":\"web_search\"}"));
-        return;
+        return R2A_OK;
     }
     rope_put(out, S("{\"name\":\""));
     text_write_escaped(out, text_plain(tool->wire));
@@ -382,24 +382,27 @@ static void write_tool(struct anthropic_writer *w, const struct names_tool *tool
     if (tool->is_wrapped)
         rope_put(out, S("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
                         "\"required\":[\"input\"]}"));
-    else
-        anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA), w->brief->arena,
-                                    w->brief->random[0]);
+    else if (!anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA), w->brief->arena,
+                                          w->brief->random[0], &w->schemas_left))
+        return fault_param(w->fault, S("tools"),
+                           S("the schema of a tool is too large to be rewritten"));
     if (part_number(view, IR_FIELD_STRICT, 0) == 1 &&
         w->target->profile.am_json == AM_JSON_NATIVE && !tool->is_wrapped)
         rope_put(out, S(",\"strict\":true"));
     anthropic_write_mark(w, view->open->flags);
     rope_put_char(out, '}');
+    return R2A_OK;
 }
 
 static enum r2a_err write_tools(struct anthropic_writer *w, const struct plan *plan)
 {
+    enum r2a_err err = R2A_OK;
     bool is_first = true;
 
     if (!plan->has_functions)
         return R2A_OK;
     rope_put(w->out, S(",\"tools\":["));
-    for (uint32_t i = 0; i < w->names.tools_count; i++) {
+    for (uint32_t i = 0; i < w->names.tools_count && err == R2A_OK; i++) {
         struct part_view view;
 
         if (w->names.tools[i].is_dropped)
@@ -409,10 +412,10 @@ static enum r2a_err write_tools(struct anthropic_writer *w, const struct plan *p
         if (!is_first)
             rope_put_char(w->out, ',');
         is_first = false;
-        write_tool(w, &w->names.tools[i], &view);
+        err = write_tool(w, &w->names.tools[i], &view);
     }
     rope_put_char(w->out, ']');
-    return R2A_OK;
+    return err;
 }
 
 static void write_choice(struct anthropic_writer *w, const struct plan *plan)
@@ -602,8 +605,13 @@ enum r2a_err anthropic_request_encode(const struct ir_tape *tape, const struct t
     fault->err = R2A_ERR_NO_MEMORY;
     if (w == NULL)
         return R2A_ERR_NO_MEMORY;
-    *w = (struct anthropic_writer){
-        .tape = tape, .target = target, .brief = brief, .out = out, .loss = loss, .fault = fault};
+    *w = (struct anthropic_writer){.tape = tape,
+                                   .target = target,
+                                   .brief = brief,
+                                   .out = out,
+                                   .loss = loss,
+                                   .fault = fault,
+                                   .schemas_left = SCHEMA_SUM_BYTES_MAX};
     err = prepare(w, &plan);
     if (err != R2A_OK)
         return err;

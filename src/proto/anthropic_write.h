@@ -20,6 +20,7 @@ struct anthropic_writer {
     bool is_native; /* the client speaks Messages too */
     /* cache marks, in prompt order: at most four, the last ones */
     uint32_t marks_seen, marks_skip;
+    size_t schemas_left; /* bytes for schemas that are rewritten */
 };
 
 #define ANTHROPIC_MARKS_MAX 4u
