@@ -213,7 +213,8 @@ static void keep_content_type(struct call *call, struct slice value)
 {
     size_t len = value.len < sizeof(call->content_type) ? value.len : sizeof(call->content_type);
 
-    memcpy(call->content_type, value.ptr, len);
+    if (len > 0)
+        memcpy(call->content_type, value.ptr, len);
     call->content_type_len = (uint8_t)len;
 }
 
