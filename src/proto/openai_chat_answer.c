@@ -542,6 +542,9 @@ static enum r2a_err write_field(struct encoder *e, const struct ir_event *event,
         open_delta(e, part->choice, out);
         rope_put(out, S("\"tool_calls\":[{\"index\":"));
         rope_put_u64(out, part->call);
+        /* The Python client asserts that every delta of a call has its function. */
+        rope_put(out, part->is_custom ? S(",\"custom\":{\"input\":\"\"}")
+                                      : S(",\"function\":{\"arguments\":\"\"}"));
         rope_put(out, S(",\"extra_content\":{\"google\":{\"thought_signature\":\""));
         text_write_escaped_copy(out, value);
         rope_put(out, S("\"}}}]"));
