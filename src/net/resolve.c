@@ -404,13 +404,14 @@ static void cap_deadline(struct lookup *lookup, uint64_t deadline_ms)
     lookup->deadline_ms = deadline_ms < last_ms ? deadline_ms : last_ms;
 }
 
+/* There may be fewer servers than when the lookup began. */
 static bool open_lane(struct resolver *resolver, struct lookup *lookup, bool is_tcp)
 {
     bool *has = is_tcp ? &lookup->has_tcp : &lookup->has_udp;
 
     if (!*has)
         *has = resolver->io.open(resolver->io.ctx, lane_of(resolver, lookup, is_tcp),
-                                 lookup->server, is_tcp);
+                                 lookup->server % resolver->conf.servers_count, is_tcp);
     return *has;
 }
 
