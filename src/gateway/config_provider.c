@@ -44,11 +44,11 @@ static const struct slice member_later[] = {
 };
 /* Kinds of later steps, for a message that says so. */
 static const struct slice kinds_later[] = {
-    S_INIT("gemini"),   S_INIT("vllm"),      S_INIT("llamacpp"),    S_INIT("kimi"),
-    S_INIT("glm"),      S_INIT("qwen"),      S_INIT("qwen-oauth"),  S_INIT("qianfan"),
-    S_INIT("deepseek"), S_INIT("xai"),       S_INIT("azure"),       S_INIT("gemini-cli"),
-    S_INIT("kiro"),     S_INIT("dashscope"), S_INIT("ernie"),       S_INIT("ollama"),
-    S_INIT("vertex"),   S_INIT("bedrock"),   S_INIT("declarative"), S_INIT("forward"),
+    S_INIT("vllm"),      S_INIT("llamacpp"),    S_INIT("kimi"),       S_INIT("glm"),
+    S_INIT("qwen"),      S_INIT("qwen-oauth"),  S_INIT("qianfan"),    S_INIT("deepseek"),
+    S_INIT("xai"),       S_INIT("azure"),       S_INIT("gemini-cli"), S_INIT("kiro"),
+    S_INIT("dashscope"), S_INIT("ernie"),       S_INIT("ollama"),     S_INIT("vertex"),
+    S_INIT("bedrock"),   S_INIT("declarative"), S_INIT("forward"),
 };
 /* First segments of our own routes. */
 static const struct slice reserved[] = {

@@ -503,7 +503,11 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
     *fault = fault_of(FAULT_OVERLOAD, S("The gateway is out of memory."));
     if (!params_read(tape, brief->arena, &ask.params))
         return R2A_ERR_NO_MEMORY;
-    err = names_build(&ask.names, tape, names_rules, brief, fault);
+    err = text_is(ask.params.dialect, S("openai"))
+              ? R2A_OK
+              : params_refuse_foreign(&ask.params, true, fault);
+    if (err == R2A_OK)
+        err = names_build(&ask.names, tape, names_rules, brief, fault);
     if (err == R2A_OK)
         err = mend_build(&ask.mend, tape, &mend_rules, target, brief, loss, fault);
     if (err == R2A_OK) {

@@ -7,7 +7,8 @@
 #define PROTO_LIST(X)   \
     X(openai_chat)      \
     X(openai_responses) \
-    X(anthropic)
+    X(anthropic)        \
+    X(gemini)
 
 enum proto_id {
 #define X(name) PROTO_##name,

@@ -8,6 +8,7 @@
     X(openai)            \
     X(openai_responses)  \
     X(anthropic)         \
+    X(gemini)            \
     X(openrouter)        \
     X(echo)
 
