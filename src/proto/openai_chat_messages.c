@@ -8,6 +8,10 @@
  * spans first, then told in the tape's order (reasoning, content, refusal, calls); tool messages
  * in a row are the results of one user turn. */
 
+/* Calls of one turn whose results are looked for: each result looks at all of them. A longer turn
+ * needs ids that agree, which is what everybody sends. */
+#define CALLS_WATCHED_MAX 256u
+
 /* A tool call of the history that a later message may answer. */
 struct call {
     struct text id, name;
@@ -326,6 +330,11 @@ static const struct slice message_names[MSGS] = {
 static enum r2a_err note_call(struct history *h, struct text id, struct text name, uint8_t flags)
 {
     struct reading *r = h->r;
+
+    if (++h->calls_sum > CALLS_MAX)
+        return read_refuse(r, S("Too many tool calls at"), S("."));
+    if (h->calls_count == CALLS_WATCHED_MAX)
+        return R2A_OK;
     if (h->calls_count == h->calls_room) {
         uint32_t room = h->calls_room == 0 ? 8 : h->calls_room * 2;
         struct call *calls = arena_take(r->brief->arena, room * sizeof(*calls));
@@ -337,8 +346,6 @@ static enum r2a_err note_call(struct history *h, struct text id, struct text nam
         h->calls = calls;
         h->calls_room = room;
     }
-    if (++h->calls_sum > CALLS_MAX)
-        return read_refuse(r, S("Too many tool calls at"), S("."));
     h->calls[h->calls_count++] = (struct call){.id = id,
                                                .name = name,
                                                .is_legacy = (flags & IR_LEGACY) != 0,
@@ -639,6 +646,7 @@ static enum r2a_err put_result(struct history *h, const struct member *message, 
 static enum r2a_err end_results(struct history *h)
 {
     struct reading *r = h->r;
+
     if (h->in_results)
         READ_PUT(put_plain(r->tape, IR_TURN_END, IR_ROLE_USER));
     h->in_results = false;

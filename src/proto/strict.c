@@ -38,10 +38,13 @@ static bool all_items(const struct member *array, uint32_t depth)
     return true;
 }
 
-/* Whether `required` names every key of `properties`. */
+/* Whether `required` names every key of `properties`. Each is looked for among all: beyond so many
+ * the schema counts as not strict, which is always right to say. */
+#define PROPERTIES_MAX 512u
 static bool requires_all(const struct member *properties, const struct member *required)
 {
     struct json_scan keys, names;
+    uint32_t count = 0;
 
     json_open(&keys, properties->raw);
     (void)json_next(&keys);
@@ -49,11 +52,12 @@ static bool requires_all(const struct member *properties, const struct member *r
         struct text key = text_escaped(keys.text);
         bool is_found = false;
 
-        if (!member_is(required, JSON_ARRAY))
+        if (!member_is(required, JSON_ARRAY) || ++count > PROPERTIES_MAX)
             return false;
         json_open(&names, required->raw);
         (void)json_next(&names);
-        while (!is_found && json_next(&names) == JSON_STRING)
+        for (uint32_t i = 0; !is_found && i < PROPERTIES_MAX && json_next(&names) == JSON_STRING;
+             i++)
             is_found = text_eq(key, text_escaped(names.text));
         if (!is_found || !json_skip(&keys, NULL))
             return false;
