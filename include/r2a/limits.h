@@ -81,6 +81,8 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define SCHEMA_BYTES_MAX     262144u  /* one rewritten tool schema */
 #define SCHEMA_SUM_BYTES_MAX 2097152u /* all rewritten schemas of one request */
 
+#define EMBED_INPUTS_MAX     2048u    /* texts of one translated embedding call, as OpenAI has it */
+
 /* --- net --- */
 #define CONN_KEEP_BYTES        65536u  /* received ahead of the owner; more -> reading stops */
 #define CONN_HIGH_BYTES        262144u /* output waiting at which its producer is held back */
