@@ -97,5 +97,5 @@ static bool is_strict(struct slice schema, uint32_t depth)
 
 bool schema_is_strict(struct slice schema)
 {
-    return is_strict(schema, SCHEMA_DEPTH_MAX);
+    return schema.len <= SCHEMA_BYTES_MAX && is_strict(schema, SCHEMA_DEPTH_MAX);
 }
