@@ -669,6 +669,13 @@ static enum board_cause cause_of(enum verdict_class verdict)
                                       : BOARD_CAUSE_RATE;
 }
 
+/* Errors of a server's certificate or of what it speaks. */
+static bool is_settled(enum r2a_err err)
+{
+    return err <= R2A_ERR_TLS_EXPIRED && err >= R2A_ERR_TLS_SELF_SIGNED &&
+           err != R2A_ERR_TLS_TRUNCATED && err != R2A_ERR_TLS_PROTOCOL;
+}
+
 void ex_next_attempt(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
@@ -682,6 +689,7 @@ void ex_next_attempt(struct exchange *ex)
         .rule = route_retry(ex->config, ex->provider),
         .retry_after_ms = ex->fault.retry_after_ms,
         .should_retry = ex->fault.should_retry,
+        .is_settled = is_settled(ex->fault.err),
         .random = random_u64(),
     };
     struct retry_decision decision;

@@ -218,6 +218,20 @@ static void keep_content_type(struct call *call, struct slice value)
     call->content_type_len = (uint8_t)len;
 }
 
+/* How the events of a stream are cut out of it; NULL: the answer is one document. Gemini's clients
+ * may have asked for an array, which only a relay gets: else the upstream was asked for events. */
+static const struct framing *framing_of(const struct exchange *ex, struct slice type)
+{
+    if (ex->call.is_error)
+        return NULL;
+    if (http_media_type_is(type, S("text/event-stream")))
+        return &framing_sse;
+    if (ex->is_relay && ex->is_stream && ex->brief->shape == BRIEF_JSON_ARRAY &&
+        http_media_type_is(type, S("application/json")))
+        return &framing_json_array;
+    return NULL;
+}
+
 /* A final status head. */
 static void on_head(struct call *call, const struct h1_response *head)
 {
@@ -226,13 +240,15 @@ static void on_head(struct call *call, const struct h1_response *head)
     struct slice type = http_header_value(head->headers, head->headers_count, HEADER_CONTENT_TYPE);
     struct slice coding =
         http_header_value(head->headers, head->headers_count, HEADER_CONTENT_ENCODING);
+    const struct framing *framing;
 
     http_body_init(&up->body, (enum http_body_kind)head->body, head->content_length);
     up->can_keep = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE;
     call->state = CALL_BODY;
     call->status = head->status;
     call->is_error = head->status < 200 || head->status > 299;
-    call->is_event_stream = http_media_type_is(type, S("text/event-stream"));
+    framing = framing_of(ex, type);
+    call->is_event_stream = framing != NULL;
     keep_content_type(call, type);
     call->has_length = head->body == HTTP_BODY_LENGTH || head->body == HTTP_BODY_NONE;
     call->length = head->body == HTTP_BODY_LENGTH ? head->content_length : 0;
@@ -247,8 +263,8 @@ static void on_head(struct call *call, const struct h1_response *head)
         return;
     if (ex->is_flowing)
         return;
-    if (call->is_event_stream && !call->is_error) {
-        call->framing = &framing_sse;
+    if (framing != NULL) {
+        call->framing = framing;
         call->framing_state = arena_take_zero(&ex->arena, call->framing->size);
         if (call->framing_state == NULL) {
             fail(call, R2A_ERR_NO_MEMORY, FAULT_PHASE_BODY, (struct slice){0});

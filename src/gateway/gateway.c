@@ -454,11 +454,14 @@ static void *tls_main(void *arg)
                                           .rx_buffers = 2,
                                           .rx_window = 2}};
 
-    if (loop_open(&gateway->tls_loop, &cfg) != R2A_OK)
+    enum r2a_err err = loop_open(&gateway->tls_loop, &cfg);
+
+    atomic_store(&gateway->tls_started, err == R2A_OK ? 1 : -1);
+    if (err != R2A_OK)
         return NULL;
     loop_run(&gateway->tls_loop);
-    while (
-        !atomic_load(&gateway->is_tls_told)) /* the post that stopped us may still touch the loop */
+    /* the post that stopped us may still touch the loop */
+    while (!atomic_load(&gateway->is_tls_told))
         sched_yield();
     loop_close(&gateway->tls_loop);
     return NULL;
@@ -470,8 +473,16 @@ static bool open_tls(struct gateway *gateway)
     if (gateway->trust == NULL || loop_prepare(&gateway->tls_loop) != R2A_OK)
         return false;
     gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
-    return gateway->tls_thread != NULL &&
-           pthread_create(&gateway->tls_pthread, NULL, tls_main, gateway) == 0;
+    if (gateway->tls_thread == NULL ||
+        pthread_create(&gateway->tls_pthread, NULL, tls_main, gateway) != 0)
+        return false;
+    while (atomic_load(&gateway->tls_started) == 0)
+        usleep(200);
+    if (atomic_load(&gateway->tls_started) < 0) {
+        log_note(LOG_ERROR, "gateway", "tls_thread_cannot_start");
+        return false;
+    }
+    return true;
 }
 
 static bool open_control(struct gateway *gateway)

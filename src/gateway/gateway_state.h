@@ -52,6 +52,7 @@ struct gateway {
     uint32_t generation;
     _Atomic bool is_draining;
     _Atomic bool is_tls_told;
+    _Atomic int tls_started; /* 1: runs; -1: could not */
     bool is_failed;
 };
 

@@ -94,6 +94,8 @@ struct retry_decision retry_decide(const struct retry_facts *facts)
             give_up.step = RETRY_ELSEWHERE;
             return give_up;
         }
+        if (facts->is_settled)
+            return give_up;
         /* Silence for first_byte_ms, or an answer that broke off, may have cost tokens. */
         if (facts->phase > FAULT_PHASE_SEND && facts->phase != FAULT_PHASE_WAIT)
             return give_up;

@@ -21,8 +21,9 @@ struct retry_facts {
     uint32_t attempts;  /* with this key, the failed one included */
     struct retry_rule rule;
     int64_t retry_after_ms; /* -1: not said */
-    int8_t should_retry;    /* the upstream's x-should-retry: -1 not said */
-    uint64_t random;        /* for jitter */
+    bool is_settled; /* asking again cannot help: the certificate is wrong, the server too old */
+    int8_t should_retry; /* the upstream's x-should-retry: -1 not said */
+    uint64_t random;     /* for jitter */
 };
 
 struct retry_decision {

@@ -110,3 +110,15 @@ Test(retry, one_attempt_means_one)
     facts.rule.attempts = 1;
     cr_assert_eq(retry_decide(&facts).step, RETRY_GIVE_UP);
 }
+
+Test(retry, does_not_ask_a_wrong_certificate_again)
+{
+    struct retry_facts facts = facts_of(VERDICT_NETWORK);
+
+    facts.phase = FAULT_PHASE_TLS;
+    cr_assert_eq(retry_decide(&facts).step, RETRY_SAME);
+    facts.is_settled = true;
+    cr_assert_eq(retry_decide(&facts).step, RETRY_GIVE_UP);
+    facts.has_elsewhere = true;
+    cr_assert_eq(retry_decide(&facts).step, RETRY_ELSEWHERE);
+}
