@@ -754,8 +754,9 @@ static enum r2a_err on_error(struct encoder *e, const struct fault *fault, struc
     e->has_ended = true;
     if (is_document(e))
         return R2A_ERR_INTERNAL;
+    /* of a relay the elements so far were the upstream's own */
     if (e->shape == BRIEF_JSON_ARRAY)
-        rope_put(out, e->has_begun ? S(",\n") : S("["));
+        rope_put(out, e->has_begun || e->brief->is_relay ? S(",\n") : S("["));
     gemini_write_error(out, fault);
     if (e->shape == BRIEF_JSON_ARRAY)
         rope_put_char(out, ']');
