@@ -276,9 +276,6 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
     case ROUTE_RESPONSE:
         ex_refuse(ex, FAULT_NOT_FOUND, 0, S("no response is stored here"));
         return true;
-    case ROUTE_EMBED:
-        ex_refuse(ex, FAULT_NOT_FOUND, 0, S("this route is not available"));
-        return true;
     case ROUTE_NONE:
         /* OpenAI's `model_not_found` would be a lie here */
         ex_refuse(ex, ex->client == &proto_openai_chat ? FAULT_INVALID : FAULT_NOT_FOUND, 404,
@@ -287,6 +284,7 @@ bool ex_answer_static(struct exchange *ex, const struct auth_offer *offer)
     case ROUTE_GENERATE:
     case ROUTE_COUNT:
     case ROUTE_PASS:
+    case ROUTE_EMBED:
         break;
     }
     return false;

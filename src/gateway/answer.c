@@ -40,7 +40,7 @@ static void write_common(struct exchange *ex, struct rope *out)
         h1_write_id(out, HEADER_X_RING2API_UPSTREAM_ID, ex->upstream_id);
     if (ex->dropped_names.len > 0)
         h1_write_id(out, HEADER_X_RING2API_DROPPED, ex->dropped_names);
-    if (ex->is_estimate && ex->operation == ROUTE_COUNT)
+    if (ex->is_estimate && (ex->operation == ROUTE_COUNT || ex->operation == ROUTE_EMBED))
         h1_write_raw(out, S("x-ring2api-estimate: 1\r\n"));
     write_cors(ex, out);
 }

@@ -1,4 +1,5 @@
 #include "audit.h"
+#include "embed.h"
 #include "exchange.h"
 #include "front.h"
 #include "r2a/core/check.h"
@@ -43,6 +44,8 @@ bool ex_make_brief(struct exchange *ex)
     brief->max_out = -1;
     brief->path_model = arena_copy(&ex->arena, request->match.id);
     ex->brief = brief;
+    if (ex->operation == ROUTE_EMBED)
+        embed_open(ex);
     return true;
 }
 
@@ -298,7 +301,9 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->recall = &ex->recall.recall;
     ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
     set_profile(ex);
-    ex->is_relay = target->proto == ex->client || ex->operation == ROUTE_PASS;
+    ex->is_relay = ex->operation == ROUTE_EMBED
+                       ? embed_form_of(provider, target->proto) == ex->embed.form
+                       : target->proto == ex->client || ex->operation == ROUTE_PASS;
     ex->timeouts = ex->request->plan.timeouts;
     route_timeouts(ex->config, ex->route, provider, &ex->timeouts);
     ex->brief->is_strict = route_strict(ex->config, ex->key, ex->route, provider);
@@ -406,7 +411,11 @@ static bool encode_request(struct exchange *ex, struct fault *fault)
         rope_append(&request->retired, &request->encoded); /* an ending connection still reads it */
     rope_clear(&request->encoded);
     memset(&request->loss, 0, sizeof(request->loss));
-    if (ex->is_relay) {
+    if (ex->operation == ROUTE_EMBED) {
+        err = embed_encode(ex, fault);
+        if (err != R2A_OK && err != R2A_ERR_NO_MEMORY)
+            return false;
+    } else if (ex->is_relay) {
         struct relay_edits edits = {
             .model = ex->target.model,
             .system_text = ex->target.system_text,
@@ -584,6 +593,14 @@ static void refuse_cooling(struct exchange *ex, uint64_t until_ms, enum board_ca
     ex_answer_fault(ex, &fault);
 }
 
+/* Whether the chosen provider has what the route asks for. */
+static bool serves_operation(const struct exchange *ex)
+{
+    if (ex->operation == ROUTE_EMBED)
+        return embed_form_of(ex->provider, ex->target.proto) != EMBED_NONE;
+    return ex->operation != ROUTE_PASS || (ex->target.proto != NULL && ex->provider->kind->passes);
+}
+
 void ex_attempt(struct exchange *ex)
 {
     struct route_plan *plan = &ex->request->plan;
@@ -605,8 +622,7 @@ void ex_attempt(struct exchange *ex)
             ex->attempts = 0;
             ex->credential = NULL;
         }
-        if (ex->operation == ROUTE_PASS &&
-            (ex->target.proto == NULL || !ex->provider->kind->passes)) {
+        if (!serves_operation(ex)) {
             ex->candidate++;
             ex->is_provider_set = false;
             has_refused = true;
@@ -788,10 +804,12 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
     }
     if (ex->operation == ROUTE_COUNT || ex->is_chore)
         return;
-    if (ex->operation == ROUTE_PASS) {
+    if (ex->operation == ROUTE_PASS || (ex->operation == ROUTE_EMBED && ex->is_relay)) {
         ex_begin_flow(ex);
         return;
     }
+    if (ex->operation == ROUTE_EMBED)
+        return;
     if (ex->is_relay && ex->is_stream != call->is_event_stream) {
         /* An upstream that ignored `stream`: its answer is said again in the shape that was asked
          * for. */

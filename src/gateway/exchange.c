@@ -510,6 +510,15 @@ static void on_quiet(struct timer *timer, uint64_t now_ms)
     struct ir_event alive = {.kind = IR_ALIVE};
 
     (void)now_ms;
+    if (ex->is_apart && ex->state != EX_DONE) {
+        if (ex->front && conn_out_bytes(ex->front->conn) > 0) {
+            ex_wait_apart(ex);
+            return;
+        }
+        ex->is_apart = false;
+        ex_break_stream(ex, &ex->fault);
+        return;
+    }
     if (ex->has_ended || ex->state == EX_DONE || ex->state == EX_LAST || ex->call.is_paused)
         return;
     if (!ex_begin_encoder(ex) || ex->client->encode(ex->encoder, &alive, ex_out(ex)) != R2A_OK)
@@ -529,6 +538,15 @@ static void on_total(struct timer *timer, uint64_t now_ms)
         return;
     ex->has_content = true; /* no other attempt: there is no time left */
     fail_timeout(ex, S("the exchange took longer than timeouts.total_ms"), FAULT_PHASE_STREAM);
+}
+
+#define APART_MS 20u /* for the client to have read what came before */
+
+void ex_wait_apart(struct exchange *ex)
+{
+    struct loop *loop = &ex->worker->loop;
+
+    loop_timer_arm(loop, &ex->quiet, loop_now_ms(loop) + APART_MS);
 }
 
 void ex_arm_timers(struct exchange *ex)

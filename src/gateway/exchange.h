@@ -9,6 +9,7 @@
 #include "r2a/http/body.h"
 #include "r2a/http/h1_head.h"
 #include "r2a/ir/tape.h"
+#include "r2a/proto/embed.h"
 #include "relay.h"
 #include "route.h"
 
@@ -84,6 +85,7 @@ struct exchange {
     bool has_content; /* the upstream produced something a client can see */
     bool has_ended;   /* END or ERROR went to the client */
     bool has_failed;  /* the attempt failed before content: `fault` says why */
+    bool is_apart;    /* an error waits until what came before it has left: `fault` */
     bool is_broken;   /* the stream ended in an error */
     bool is_flowing;  /* a plain answer too large to keep passes through */
     bool in_callback;
@@ -120,7 +122,8 @@ struct exchange {
     struct slice error_type; /* and its content type */
     uint32_t lent;           /* upstream connections that may still borrow our memory */
 
-    struct keep *keep; /* in `arena`; NULL: nothing is to be kept */
+    struct embed embed; /* ROUTE_EMBED */
+    struct keep *keep;  /* in `arena`; NULL: nothing is to be kept */
     struct ex_recall recall;
 
     /* facts for the log */
@@ -233,6 +236,8 @@ bool ex_begin_encoder(struct exchange *ex);
 /* The client heard something: silence is counted anew (hold before the head, keep-alive after it).
  */
 void ex_arm_quiet(struct exchange *ex);
+/* An error that must come apart: looked at again a little later. */
+void ex_wait_apart(struct exchange *ex);
 /* Hold, keep-alive and total time, once the client's wishes are known. */
 void ex_arm_timers(struct exchange *ex);
 /* The phase letter of the access log. */

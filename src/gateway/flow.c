@@ -1,4 +1,5 @@
 #include "chore.h"
+#include "embed.h"
 #include "exchange.h"
 #include "front.h"
 #include "r2a/core/check.h"
@@ -164,6 +165,12 @@ static enum r2a_err take_error(struct exchange *ex, const struct ir_event *event
         ex->has_failed = true;
         return R2A_ERR_CANCELLED; /* nothing after it matters */
     }
+    if (ex->client->error_apart && !ex->is_relay && ex->front &&
+        (ex_out_bytes(ex) > 0 || conn_out_bytes(ex->front->conn) > 0)) {
+        ex_set_fault(ex, &fault);
+        ex->is_apart = true;
+        return R2A_ERR_CANCELLED;
+    }
     metric_add(&ex->worker->metrics->faults[fault.phase], 1);
     ex->is_broken = true;
     ex->has_ended = true;
@@ -259,6 +266,8 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
     struct call *call = &ex->call;
     enum r2a_err err = R2A_OK;
 
+    if (ex->is_apart)
+        return;
     if (frame->kind == FRAME_DOCUMENT && call->is_error) {
         ex_on_error_answer(ex, frame->data);
         return;
@@ -269,6 +278,10 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
     }
     if (ex->operation == ROUTE_COUNT) {
         ex_on_count(ex, frame->data);
+        return;
+    }
+    if (ex->operation == ROUTE_EMBED) {
+        embed_on_answer(ex, frame->data);
         return;
     }
     if (call->decoder && !(ex->is_relay && ex->has_ended))
@@ -285,7 +298,7 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
         rope_put(ex_out(ex), frame->raw);
         return;
     }
-    if (err != R2A_OK && !ex->has_ended) {
+    if (err != R2A_OK && !ex->has_ended && !ex->is_apart) {
         struct fault fault = fault_of(
             err == R2A_ERR_NO_MEMORY ? FAULT_OVERLOAD : FAULT_BAD_GATEWAY,
             err == R2A_ERR_LIMIT ? S("the upstream's answer exceeds a limit of the gateway")
@@ -300,7 +313,7 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
 /* The meaning did not come to its end: the decoder says so in an event. */
 static void finish_decoder(struct exchange *ex)
 {
-    if (ex->has_ended || ex->call.decoder == NULL)
+    if (ex->has_ended || ex->is_apart || ex->call.decoder == NULL)
         return;
     ex->target.proto->finish(ex->call.decoder, &ex->sink);
     /* the upstream finished and only forgot to say so: this client must not take it for a break */
@@ -370,6 +383,12 @@ void ex_after_bytes(struct exchange *ex)
     if (ex->has_content && ex->request && ex->lent == 0 &&
         (ex->request->pass == NULL || ex->request->body_wire.is_complete))
         ex_release_request(ex);
+    if (ex->is_apart) {
+        ex_flush(ex);
+        call_cancel(ex);
+        ex_wait_apart(ex);
+        return;
+    }
     if (!ex->has_ended) {
         ex_flush(ex);
         return;
@@ -413,7 +432,7 @@ void ex_break_stream(struct exchange *ex, const struct fault *fault)
         ex->is_relay = false; /* the words are ours */
         ex_take_event(&ex->sink, &event);
         ex->is_relay = is_relay;
-        ex->has_ended = true;
+        ex->has_ended = !ex->is_apart;
     }
     if (!ex->in_callback)
         ex_after_bytes(ex);

@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "auth.h"
+#include "embed.h"
 #include "exchange.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
@@ -238,6 +239,8 @@ static void begin_body(struct exchange *ex, const struct h1_request *head)
         ex_refuse(ex, FAULT_INVALID, 417, S("only expect: 100-continue is understood"));
         return;
     }
+    if (embed_must_gather(ex))
+        ex->operation = request->match.op = ROUTE_EMBED;
     if (request->match.op == ROUTE_PASS) {
         pass_begin(ex, head);
         return;

@@ -173,6 +173,7 @@ static bool models_read(struct slice body, void (*put)(void *context, struct sli
 
 const struct proto proto_gemini = {
     .name = S_INIT("gemini"),
+    .error_apart = true,
     .edits = edits,
     .decoder_size = GEMINI_DECODER_SIZE,
     .encoder_size = GEMINI_ENCODER_SIZE,

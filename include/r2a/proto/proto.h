@@ -67,6 +67,10 @@ struct proto {
     const struct proto_edit *edits;    /* ends with a zero key */
     size_t decoder_size, encoder_size; /* caller allocates both (zeroed) from the exchange arena */
 
+    /* Clients of this dialect take an error inside a stream for one only when it comes in a read of
+     * its own: the gateway lets what was written before it leave first. */
+    bool error_apart;
+
     /* --- client half --- */
     /* Reads a complete request body onto the tape (the tape borrows from the body). On failure
      * `*fault` is filled (kind INVALID, message, param, offset) and an error returned. brief->model
