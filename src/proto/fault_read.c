@@ -24,13 +24,18 @@ struct words {
 
 /* --- shapes --- */
 
+/* Google's array of typed details, or Anthropic's object with an error_code. */
 static void read_details(struct words *words, const struct member *details)
 {
     static const struct slice names[] = {S_INIT("retryDelay")};
+    static const struct slice code_names[] = {S_INIT("error_code")};
     struct json_scan scan;
     struct member found[1];
     enum json_token token;
 
+    if (member_is(details, JSON_OBJECT) && members_of(details->raw, code_names, 1, found) &&
+        member_is(&found[0], JSON_STRING) && words->code.len == 0)
+        words->code = member_text(&found[0]);
     if (!member_is(details, JSON_ARRAY))
         return;
     words->reason = text_json(details->raw);
@@ -354,13 +359,14 @@ static struct slice strip_page(struct slice page, struct arena *arena)
     return str_trim_lines(slice_of(to, len));
 }
 
-static struct text keep_word(struct text word, struct arena *arena)
+static struct text keep_word(struct text word, const struct fault_source *source,
+                             struct arena *arena)
 {
     struct slice plain;
 
     if (word.len == 0 || word.len > WORD_BYTES_MAX || !text_to_plain(word, arena, &plain))
         return (struct text){0};
-    return text_plain(arena_copy(arena, plain));
+    return mask(plain, source, arena);
 }
 
 /* --- when to come back --- */
@@ -407,8 +413,9 @@ static void read_retry(const struct fault_source *source, const struct words *wo
         fault->retry_after_ms = parse_seconds(delay);
     if (str_eq_nocase(str_trim(source->should_retry), S("true")))
         fault->should_retry = 1;
-    else if (str_eq_nocase(str_trim(source->should_retry), S("false")))
-        fault->should_retry = 0;
+    else if (str_eq_nocase(str_trim(source->should_retry), S("false")) ||
+             text_is(words->code, S("enforced_spend_limit_reached")))
+        fault->should_retry = 0; /* the account's own limit: no wait helps */
 }
 
 /* --- the whole --- */
@@ -455,8 +462,8 @@ void fault_read(const struct fault_source *source, struct arena *arena, struct f
     fault->message =
         mask(message.len > 0 ? slice_head(message, MESSAGE_BYTES_MAX) : default_message(kind),
              source, arena);
-    fault->type = keep_word(words.type, arena);
-    fault->code = keep_word(words.code.len > 0 ? words.code : words.status, arena);
-    fault->param = keep_word(words.param, arena);
+    fault->type = keep_word(words.type, source, arena);
+    fault->code = keep_word(words.code.len > 0 ? words.code : words.status, source, arena);
+    fault->param = keep_word(words.param, source, arena);
     read_retry(source, &words, arena, fault);
 }

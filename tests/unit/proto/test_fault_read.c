@@ -184,4 +184,8 @@ Test(fault_read, when_to_come_back)
               "{'error':{'code':429,'status':'RESOURCE_EXHAUSTED','message':'m','details':["
               "{'@type':'type.googleapis.com/google.rpc.RetryInfo','retryDelay':'34.0741s'}]}}");
     cr_expect_eq(fault.retry_after_ms, 34075);
+    read_body(429, "{'type':'error','error':{'type':'rate_limit_error','message':'m','details':"
+                   "{'error_code':'enforced_spend_limit_reached'}}}");
+    cr_expect_eq(fault.kind, FAULT_RATE);
+    cr_expect_eq(fault.should_retry, 0);
 }
