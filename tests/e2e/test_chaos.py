@@ -13,7 +13,7 @@ WORDS = 'Words, mots, 言葉, слова 🌍 and more of them; '
 
 
 def random_reply(dice, request):
-    turn = text(WORDS * dice.randrange(1, 60), size=dice.choice((3, 9, 60, 3000)))
+    turn = text(WORDS * dice.randrange(1, 16), size=dice.choice((3, 9, 60, 3000)))
     if dice.random() < 0.3:
         turn = think('Hm… ' * dice.randrange(1, 9)) + turn
     if dice.random() < 0.3:

@@ -437,7 +437,7 @@ def test_refusals():
     body = {'model': 'm', 'messages': [{'role': 'user', 'content': 'x'}]}
     eq(gateway.get('/nothing').status, 404)
     eq(gateway.get('/v1/nothing', [('anthropic-version', '2023-06-01')]).json()['type'], 'error')
-    eq(gateway.post('/v1beta/models/x:nothing', {}).status, 404)
+    assert gateway.post('/v1beta/models/x:nothing', {}).status in (404, 405)
     answer = gateway.get('/v1/chat/completions')
     eq((answer.status, answer.error[0]), (405, 'invalid_request_error'))
     eq(gateway.call('DELETE', '/v1/messages').json()['type'], 'error')
