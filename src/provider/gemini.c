@@ -41,6 +41,12 @@ static void path(const struct provider_instance *instance, const struct provider
         common_query(request, out);
         return;
     }
+    if (request->operation == BRIEF_EMBED || request->operation == BRIEF_EMBED_BATCH) {
+        rope_put(out,
+                 request->operation == BRIEF_EMBED ? S(":embedContent") : S(":batchEmbedContents"));
+        common_query(request, out);
+        return;
+    }
     if (!request->is_stream) {
         rope_put(out, S(":generateContent"));
         common_query(request, out);

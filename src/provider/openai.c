@@ -15,7 +15,19 @@ void openai_path(const struct provider_instance *instance, const struct provider
                  struct rope *out)
 {
     (void)instance;
-    rope_put(out, request->operation == BRIEF_LIST ? S("/models") : S("/chat/completions"));
+    switch ((enum brief_operation)request->operation) {
+    case BRIEF_LIST:
+        rope_put(out, S("/models"));
+        break;
+    case BRIEF_EMBED:
+    case BRIEF_EMBED_BATCH:
+        rope_put(out, S("/embeddings"));
+        break;
+    case BRIEF_GENERATE:
+    case BRIEF_COUNT:
+        rope_put(out, S("/chat/completions"));
+        break;
+    }
     common_query(request, out);
 }
 

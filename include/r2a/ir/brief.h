@@ -7,7 +7,13 @@
 
 struct json_memo;
 
-enum brief_operation { BRIEF_GENERATE, BRIEF_COUNT, BRIEF_LIST };
+enum brief_operation {
+    BRIEF_GENERATE,
+    BRIEF_COUNT,
+    BRIEF_LIST,
+    BRIEF_EMBED,       /* one text: Gemini's embedContent */
+    BRIEF_EMBED_BATCH, /* any number */
+};
 enum brief_shape { BRIEF_DOCUMENT, BRIEF_SSE, BRIEF_JSON_ARRAY };
 
 /* Two-way table of tool names that changed on the way up, or whose calls need unwrapping. Only such
