@@ -228,9 +228,13 @@ void read_open(struct reading *r, struct json_scan *scan, struct slice raw)
 
 /* --- the root --- */
 
+/* A loss report names LOSS_NAMES_MAX; what a hostile body has beyond this is not worth memory. */
+#define LATER_MAX 256u
+
 struct keeping {
     struct arena *arena;
     struct read_later **end;
+    uint32_t count;
     bool is_lost;
 };
 
@@ -239,7 +243,7 @@ static void keep_key(void *context, struct text key, const struct member *value)
     struct keeping *keeping = context;
     struct read_later *entry;
 
-    if (value->is_null)
+    if (value->is_null || keeping->count++ >= LATER_MAX)
         return;
     entry = arena_take(keeping->arena, sizeof(*entry));
     if (entry == NULL) {
