@@ -12,6 +12,7 @@
 #define BODY_BYTES_MAX    65536u
 #define MESSAGE_BYTES_MAX 4096u
 #define PAGE_BYTES_MAX    300u /* of a text or a page that is no JSON */
+#define PAGE_MORE_BYTES   512u /* looked at so that a secret at the cut is seen whole */
 #define WORD_BYTES_MAX    128u
 
 /* What a body says. Texts borrow from it. */
@@ -292,16 +293,17 @@ static size_t sensitive_len(struct slice s, bool at_word, const struct fault_sou
 }
 
 /* A message for clients: masked, valid UTF-8, of bounded length. */
-static struct text mask(struct slice message, const struct fault_source *source,
+static struct text mask(struct slice message, size_t bytes_max, const struct fault_source *source,
                         struct arena *arena)
 {
-    size_t size = message.len * 3 + 1;
+    /* Cut afterwards: half a secret is a secret. */
+    size_t size = (message.len < bytes_max ? message.len : bytes_max) * 3 + 8;
     char *to = arena_take(arena, size);
     struct str_buf buf = {.ptr = to, .size = size};
 
     if (to == NULL)
         return text_plain(S("upstream error"));
-    for (size_t i = 0; i < message.len;) {
+    for (size_t i = 0; i < message.len && buf.len <= bytes_max;) {
         struct slice rest = slice_skip(message, i);
         size_t len = sensitive_len(rest, i == 0 || !char_is_alnum(message.ptr[i - 1]), source);
         uint32_t code_point;
@@ -320,19 +322,19 @@ static struct text mask(struct slice message, const struct fault_source *source,
         str_buf_put(&buf, slice_of(message.ptr + i, len));
         i += len;
     }
-    return text_plain(utf8_head(str_buf_slice(&buf), MESSAGE_BYTES_MAX));
+    return text_plain(utf8_head(str_buf_slice(&buf), bytes_max));
 }
 
 /* What a page says: no tags, no scripts, single spaces. */
 static struct slice strip_page(struct slice page, struct arena *arena)
 {
-    char *to = arena_take(arena, PAGE_BYTES_MAX);
+    char *to = arena_take(arena, PAGE_BYTES_MAX + PAGE_MORE_BYTES);
     size_t len = 0;
     bool in_tag = false, has_space = true;
 
     if (to == NULL)
         return (struct slice){0};
-    for (size_t i = 0; i < page.len && len < PAGE_BYTES_MAX; i++) {
+    for (size_t i = 0; i < page.len && len < PAGE_BYTES_MAX + PAGE_MORE_BYTES; i++) {
         char c = page.ptr[i];
 
         if (c == '<') {
@@ -366,7 +368,7 @@ static struct text keep_word(struct text word, const struct fault_source *source
 
     if (word.len == 0 || word.len > WORD_BYTES_MAX || !text_to_plain(word, arena, &plain))
         return (struct text){0};
-    return mask(plain, source, arena);
+    return mask(plain, WORD_BYTES_MAX, source, arena);
 }
 
 /* --- when to come back --- */
@@ -459,9 +461,8 @@ void fault_read(const struct fault_source *source, struct arena *arena, struct f
     *fault = fault_of(kind, (struct slice){0});
     fault->is_upstream = true;
     fault->upstream_status = source->status;
-    fault->message =
-        mask(message.len > 0 ? slice_head(message, MESSAGE_BYTES_MAX) : default_message(kind),
-             source, arena);
+    fault->message = mask(message.len > 0 ? message : default_message(kind),
+                          is_json ? MESSAGE_BYTES_MAX : PAGE_BYTES_MAX, source, arena);
     fault->type = keep_word(words.type, source, arena);
     fault->code = keep_word(words.code.len > 0 ? words.code : words.status, source, arena);
     fault->param = keep_word(words.param, source, arena);

@@ -146,6 +146,20 @@ Test(fault_read, secrets_and_places_are_masked)
               "%.*s", (int)fault.message.len, fault.message.ptr);
 }
 
+Test(fault_read, a_secret_at_the_cut_is_masked)
+{
+    static const struct slice secrets[] = {S_INIT("s3cr3t-value")};
+    struct fault_source source = {.status = 500, .secrets = secrets, .secrets_count = 1};
+    char page[400];
+
+    memset(page, 'x', sizeof(page));
+    memcpy(page + 295, "s3cr3t-value", 12);
+    source.body = slice_of(page, sizeof(page));
+    fault_read(&source, &kit.arena, &fault);
+    cr_expect_eq(fault.message.len, 300u);
+    cr_expect_eq(str_find(text_bytes(fault.message), S("s3")), 300u);
+}
+
 Test(fault_read, pages_are_stripped_and_bounded)
 {
     char page[2000];
