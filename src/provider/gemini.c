@@ -26,6 +26,20 @@ static void put_model(struct slice model, struct rope *out)
     url_put_segment(out, model, false);
 }
 
+static struct slice method_of(const struct provider_request *request)
+{
+    switch (request->operation) {
+    case BRIEF_COUNT:
+        return S(":countTokens");
+    case BRIEF_EMBED:
+        return S(":embedContent");
+    case BRIEF_EMBED_BATCH:
+        return S(":batchEmbedContents");
+    default:
+        return request->is_stream ? S(":streamGenerateContent") : S(":generateContent");
+    }
+}
+
 static void path(const struct provider_instance *instance, const struct provider_request *request,
                  struct rope *out)
 {
@@ -34,29 +48,18 @@ static void path(const struct provider_instance *instance, const struct provider
     /* base_url is written with and without the version */
     if (!str_ends(base, S("/v1beta")) && !str_ends(base, S("/v1")))
         rope_put(out, S("/v1beta"));
+    if (request->operation == BRIEF_LIST) {
+        rope_put(out, S("/models?pageSize=1000"));
+        return;
+    }
     rope_put_char(out, '/');
     put_model(request->model, out);
-    if (request->operation == BRIEF_COUNT) {
-        rope_put(out, S(":countTokens"));
-        common_query(request, out);
-        return;
-    }
-    if (request->operation == BRIEF_EMBED || request->operation == BRIEF_EMBED_BATCH) {
-        rope_put(out,
-                 request->operation == BRIEF_EMBED ? S(":embedContent") : S(":batchEmbedContents"));
-        common_query(request, out);
-        return;
-    }
-    if (!request->is_stream) {
-        rope_put(out, S(":generateContent"));
-        common_query(request, out);
-        return;
-    }
-    rope_put(out, S(":streamGenerateContent"));
-    if (request->is_relay) /* the client gets the form it asked for */
-        common_query(request, out);
-    else
+    rope_put(out, method_of(request));
+    /* a relayed client gets the form it asked for */
+    if (request->operation == BRIEF_GENERATE && request->is_stream && !request->is_relay)
         rope_put(out, S("?alt=sse"));
+    else
+        common_query(request, out);
 }
 
 static void headers(const struct provider_instance *instance,
