@@ -15,8 +15,9 @@ static void path(const struct provider_instance *instance, const struct provider
                  struct rope *out)
 {
     (void)instance;
-    rope_put(out,
-             request->operation == BRIEF_COUNT ? S("/responses/input_tokens") : S("/responses"));
+    rope_put(out, request->operation == BRIEF_LIST    ? S("/models")
+                  : request->operation == BRIEF_COUNT ? S("/responses/input_tokens")
+                                                      : S("/responses"));
     common_query(request, out);
 }
 
@@ -32,6 +33,7 @@ static void headers(const struct provider_instance *instance,
 const struct provider provider_openai_responses = {
     .name = S_INIT("openai-responses"),
     .default_base_url = S_INIT("https://api.openai.com/v1"),
+    .passes = true,
     .needs_key = true,
     .minter = S_INIT("openai"),
     .speaks = speaks,
