@@ -1,4 +1,4 @@
-#include "mend.h"
+#include "mend_work.h"
 
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
@@ -6,8 +6,7 @@
 
 /* Turn assembly, once for all targets (conversion.md 2.2, 2.3, 2.9).
  *
- *   read      tape -> turns of linked parts: system text sorted out, secrets unsealed, what cannot
- *             cross left out
+ *   read      tape -> turns of linked parts (mend_read.c)
  *   settle    empty text and empty turns go, neighbours are joined
  *   pair      results to their calls, first and in order; the missing made up, the extra rewritten
  *   frame     a user turn at the start, the prefill at the end
@@ -16,36 +15,12 @@
  * Parts are linked while they move between turns, and numbered once: a part never moves in memory.
  * Nothing here knows a protocol; the rules are data (struct mend_rules). */
 
-struct turn {
-    uint8_t role;
-    uint32_t event;
-    uint32_t head, tail; /* part numbers, MEND_NONE: empty */
-    uint32_t results;
-};
-
-struct work {
-    struct mend *mend;
-    const struct mend_rules *rules;
-    const struct target *target;
-    struct loss *loss;
-    struct turn *turns, *paired;
-    uint32_t turns_count, turns_max;
-    struct turn system;
-    uint32_t parts_max;
-    uint32_t *slots; /* calls of one turn by id */
-    uint32_t slots_mask;
-    uint64_t seed;
-    uint32_t name_steps;  /* left for results that go by name */
-    bool is_failed;       /* out of memory */
-    struct slice refused; /* type of a user's content that the target cannot be told */
-};
-
 #define TURN_GONE      (MEND_NONE - 1)
 #define NAME_STEPS_MAX 4000000u /* a request of nothing but nameless results stays cheap */
 
 /* --- parts in turns --- */
 
-static void link_last(struct work *work, struct turn *turn, uint32_t number)
+void mend_link_last(struct mend_work *work, struct mend_draft *turn, uint32_t number)
 {
     struct mend_part *parts = work->mend->parts;
 
@@ -57,8 +32,8 @@ static void link_last(struct work *work, struct turn *turn, uint32_t number)
     turn->tail = number;
 }
 
-/* `after` MEND_NONE: at the head. */
-static void link_after(struct work *work, struct turn *turn, uint32_t after, uint32_t number)
+void mend_link_after(struct mend_work *work, struct mend_draft *turn, uint32_t after,
+                     uint32_t number)
 {
     struct mend_part *parts = work->mend->parts;
 
@@ -73,8 +48,8 @@ static void link_after(struct work *work, struct turn *turn, uint32_t after, uin
         turn->tail = number;
 }
 
-/* `before` is the one in front of `number`, MEND_NONE when that is the head. */
-static void unlink_after(struct work *work, struct turn *turn, uint32_t before, uint32_t number)
+void mend_unlink_after(struct mend_work *work, struct mend_draft *turn, uint32_t before,
+                       uint32_t number)
 {
     struct mend_part *parts = work->mend->parts;
 
@@ -86,7 +61,7 @@ static void unlink_after(struct work *work, struct turn *turn, uint32_t before, 
         turn->tail = before;
 }
 
-static uint32_t new_part(struct work *work, uint8_t kind, uint8_t flags, uint32_t event)
+uint32_t mend_new_part(struct mend_work *work, uint8_t kind, uint8_t flags, uint32_t event)
 {
     struct mend *mend = work->mend;
 
@@ -96,7 +71,7 @@ static uint32_t new_part(struct work *work, uint8_t kind, uint8_t flags, uint32_
     return mend->parts_count++;
 }
 
-static struct mend_extra *extra_of(struct work *work, uint32_t number)
+struct mend_extra *mend_extra_of(struct mend_work *work, uint32_t number)
 {
     static struct mend_extra nowhere; /* written to only when memory is out, never read */
     struct mend_part *part = &work->mend->parts[number];
@@ -110,29 +85,28 @@ static struct mend_extra *extra_of(struct work *work, uint32_t number)
     return part->extra;
 }
 
-static uint32_t new_text(struct work *work, struct slice text)
+uint32_t mend_new_text(struct mend_work *work, struct slice text)
 {
-    uint32_t number = new_part(work, IR_PART_TEXT, 0, MEND_NONE);
+    uint32_t number = mend_new_part(work, IR_PART_TEXT, 0, MEND_NONE);
 
-    extra_of(work, number)->before = text;
+    mend_extra_of(work, number)->before = text;
     return number;
 }
 
-/* `at` <= turns_count. */
-static struct turn *new_turn(struct work *work, uint32_t at, uint8_t role, uint32_t event)
+struct mend_draft *mend_new_turn(struct mend_work *work, uint32_t at, uint8_t role, uint32_t event)
 {
     check(work->turns_count < work->turns_max);
     memmove(&work->turns[at + 1], &work->turns[at],
             (work->turns_count - at) * sizeof(*work->turns));
     work->turns_count++;
-    work->turns[at] = (struct turn){.role = role, .event = event, MEND_NONE, MEND_NONE};
+    work->turns[at] = (struct mend_draft){.role = role, .event = event, MEND_NONE, MEND_NONE};
     work->turns[at].head = work->turns[at].tail = MEND_NONE;
     return &work->turns[at];
 }
 
 /* --- what a part says --- */
 
-static struct text body_of(const struct mend *mend, uint32_t event)
+struct text mend_body_of(const struct mend *mend, uint32_t event)
 {
     struct part_view view;
 
@@ -141,24 +115,8 @@ static struct text body_of(const struct mend *mend, uint32_t event)
     return view.text;
 }
 
-static bool is_text_kind(uint8_t kind)
-{
-    return kind == IR_PART_TEXT || kind == IR_PART_REFUSAL;
-}
-
-/* Only TEXT and REFUSAL can be empty in a way that matters. */
-static bool is_blank(const struct mend *mend, const struct mend_part *part, bool counts_space)
-{
-    struct text body;
-
-    if (!is_text_kind(part->kind) || (part->extra != NULL && part->extra->before.len > 0))
-        return false;
-    body = body_of(mend, part->event);
-    return counts_space ? text_is_blank(body) : body.len == 0;
-}
-
-static struct text event_field(const struct mend *mend, uint32_t index, uint8_t field,
-                               int64_t *number)
+struct text mend_event_field(const struct mend *mend, uint32_t index, uint8_t field,
+                             int64_t *number)
 {
     const struct ir_tape *tape = mend->tape;
     struct text value = {0};
@@ -177,286 +135,25 @@ static struct text event_field(const struct mend *mend, uint32_t index, uint8_t 
     return value;
 }
 
-/* --- read: secrets --- */
-
-/* The secret of a part, when this target may have it. */
-static bool unseal(struct work *work, uint32_t event, struct seal *seal)
-{
-    const struct mend *mend = work->mend;
-    int64_t family = IR_SEAL_NONE;
-    struct text value = event_field(mend, event, IR_FIELD_SEAL, &family);
-    struct text item_id = event_field(mend, event, IR_FIELD_ITEM_ID, NULL);
-
-    if (!seal_read(value, (uint8_t)family, item_id, mend->arena, seal)) {
-        work->is_failed = true;
-        return false;
-    }
-    if (seal->family == IR_SEAL_NONE || strchr(work->rules->seals, seal->family) == NULL)
-        return false;
-    /* A native secret can only be of the client's own protocol, hence of this family; a sealed one
-     * says whose it is, and a look-alike's never reaches the vendor it imitates. */
-    return !seal->is_sealed || text_is(seal->minter, work->target->minter);
-}
-
-static void set_seal(struct work *work, uint32_t number, const struct seal *seal)
-{
-    struct mend_extra *extra = extra_of(work, number);
-
-    extra->seal = seal->secret;
-    extra->seal_family = seal->family;
-    extra->item_id = seal->item_id;
-    if (seal->family == IR_SEAL_REDACTED)
-        work->mend->parts[number].kind = IR_PART_REDACTED;
-    else if (work->mend->parts[number].kind == IR_PART_REDACTED)
-        work->mend->parts[number].kind = IR_PART_REASON;
-}
-
-static void read_reason(struct work *work, struct turn *turn, const struct ir_event *event,
-                        uint32_t index)
-{
-    struct seal seal;
-    uint32_t number;
-
-    if (unseal(work, index, &seal)) {
-        number = new_part(work, event->what, event->flags, index);
-        set_seal(work, number, &seal);
-        link_last(work, turn, number);
-    } else if (event->what == IR_PART_REASON && body_of(work->mend, index).len > 0 &&
-               (work->rules->reason_echo != OC_REASON_ECHO_NONE || !work->rules->seals_on_calls)) {
-        /* Kept for now: as the echo, or because a later call's secret may belong to it. */
-        link_last(work, turn, new_part(work, IR_PART_REASON, event->flags, index));
-    }
-}
-
-/* A secret that came on a call belongs to the last reasoning before it that has none; AM and OR
- * have no other place for it. */
-static void read_call_seal(struct work *work, struct turn *turn, uint32_t number)
-{
-    struct mend_part *parts = work->mend->parts;
-    uint32_t reason = MEND_NONE, last = MEND_NONE, event = parts[number].event;
-    struct seal seal;
-
-    if (!unseal(work, event, &seal))
-        return;
-    if (work->rules->seals_on_calls) {
-        set_seal(work, number, &seal);
-        return;
-    }
-    for (uint32_t at = turn->head; at != MEND_NONE; last = at, at = parts[at].next)
-        if (parts[at].kind == IR_PART_REASON &&
-            (parts[at].extra == NULL || parts[at].extra->seal.len == 0))
-            reason = at;
-    if (reason == MEND_NONE) {
-        reason = new_part(work, IR_PART_REASON, 0, MEND_NONE);
-        link_after(work, turn, last, reason);
-    }
-    set_seal(work, reason, &seal);
-}
-
-/* Reasoning that nobody vouches for: unsigned thinking is refused by Anthropic and useless
- * elsewhere. What stays is what the target asks to be echoed. */
-static void drop_unsealed(struct work *work, struct turn *turn, bool has_calls)
-{
-    struct mend_part *parts = work->mend->parts;
-    uint8_t echo = work->rules->reason_echo;
-    uint32_t before = MEND_NONE;
-
-    if (echo == OC_REASON_ECHO_ALL || (echo == OC_REASON_ECHO_CALLS && has_calls))
-        return;
-    for (uint32_t at = turn->head, next; at != MEND_NONE; at = next) {
-        next = parts[at].next;
-        if (parts[at].kind == IR_PART_REASON &&
-            (parts[at].extra == NULL || parts[at].extra->seal.len == 0))
-            unlink_after(work, turn, before, at);
-        else
-            before = at;
-    }
-}
-
-/* What the vault kept for clients that return nothing. */
-static void recall(struct work *work, struct turn *turn)
-{
-    struct mend_part *parts = work->mend->parts;
-    struct recall *recall = work->target->recall;
-    uint32_t first_call = MEND_NONE;
-
-    for (uint32_t at = turn->head; at != MEND_NONE; at = parts[at].next) {
-        if (parts[at].kind == IR_PART_CALL) {
-            struct slice secret = {0}, item_id = {0}, reasoning = {0};
-            struct seal seal = {0};
-
-            if (first_call != MEND_NONE && !work->rules->seals_on_calls)
-                return;
-            if (parts[at].extra != NULL && parts[at].extra->seal.len > 0)
-                continue;
-            first_call = at;
-            if (!recall->find(recall, work->mend->tape->events[parts[at].event].u.open.id,
-                              work->target->minter, &seal.family, &secret, &item_id, &reasoning))
-                continue;
-            seal.secret = text_plain(arena_copy(work->mend->arena, secret));
-            seal.item_id = text_plain(arena_copy(work->mend->arena, item_id));
-            if (seal.secret.len > 0 && strchr(work->rules->seals, seal.family) == NULL)
-                seal.secret.len = 0;
-            if (work->rules->seals_on_calls && seal.secret.len > 0) {
-                set_seal(work, at, &seal);
-            } else if (seal.secret.len > 0 ||
-                       (work->rules->reason_echo != OC_REASON_ECHO_NONE && reasoning.len > 0)) {
-                uint32_t reason = new_part(work, IR_PART_REASON, 0, MEND_NONE);
-
-                extra_of(work, reason)->before = arena_copy(work->mend->arena, reasoning);
-                if (seal.secret.len > 0)
-                    set_seal(work, reason, &seal);
-                link_after(work, turn, MEND_NONE, reason);
-                return;
-            }
-        } else if (parts[at].kind == IR_PART_REASON || parts[at].kind == IR_PART_REDACTED) {
-            if (!work->rules->seals_on_calls || work->rules->reason_echo != OC_REASON_ECHO_NONE)
-                return;
-        }
-    }
-}
-
-/* --- read: parts and turns --- */
-
-static void read_opaque(struct work *work, struct turn *turn, const struct ir_event *event,
-                        uint32_t index, bool is_users)
-{
-    struct slice type;
-
-    if (work->target->proto != NULL && text_is(event->u.open.id, work->target->proto->name)) {
-        link_last(work, turn, new_part(work, IR_PART_OPAQUE, event->flags, index));
-    } else if (text_to_plain(event->u.open.name, work->mend->arena, &type)) {
-        /* What an earlier answer said may go, and is named; what the user says may not (0.3). */
-        if (is_users && text_is(event->u.open.id, S("anthropic")))
-            work->refused = type;
-        else
-            loss_note(work->loss, type);
-    }
-}
-
-static uint32_t read_turn(struct work *work, uint32_t index, struct turn *turn)
-{
-    const struct ir_tape *tape = work->mend->tape;
-    bool is_assistant = tape->events[index].what == IR_ROLE_ASSISTANT, has_calls = false;
-    uint32_t number;
-
-    for (index++; tape->events[index].kind != IR_TURN_END; index++) {
-        const struct ir_event *event = &tape->events[index];
-
-        if (event->kind != IR_PART)
-            continue;
-        switch (event->what) {
-        case IR_PART_REASON:
-        case IR_PART_REDACTED:
-            if (is_assistant)
-                read_reason(work, turn, event, index);
-            break;
-        case IR_PART_OPAQUE:
-            read_opaque(work, turn, event, index, !is_assistant);
-            break;
-        case IR_PART_CALL:
-            number = new_part(work, event->what, event->flags, index);
-            read_call_seal(work, turn, number);
-            link_last(work, turn, number);
-            has_calls = true;
-            break;
-        default:
-            link_last(work, turn, new_part(work, event->what, event->flags, index));
-            break;
-        }
-        index = tape_end_of(tape, index);
-    }
-    if (is_assistant && has_calls && work->target->recall != NULL)
-        recall(work, turn);
-    if (is_assistant)
-        drop_unsealed(work, turn, has_calls);
-    return index;
-}
-
-static bool is_billing(const struct work *work, uint32_t event)
-{
-    return work->rules->drops_billing && text_is(work->mend->dialect, S("anthropic")) &&
-           text_starts(body_of(work->mend, event), S("x-anthropic-billing-header:"));
-}
-
-/* System text: blank pieces and the client's billing line go. */
-static uint32_t read_system(struct work *work, uint32_t index, struct turn *turn, bool wraps)
-{
-    const struct ir_tape *tape = work->mend->tape;
-    uint32_t number;
-
-    for (index++; tape->events[index].kind != IR_TURN_END; index++) {
-        const struct ir_event *event = &tape->events[index];
-        bool is_text = event->what == IR_PART_TEXT;
-
-        if (event->kind != IR_PART)
-            continue;
-        if (event->what != IR_PART_OPAQUE &&
-            !(is_text && (text_is_blank(body_of(work->mend, index)) || is_billing(work, index)))) {
-            number = new_part(work, event->what, event->flags, index);
-            if (wraps && is_text) {
-                extra_of(work, number)->before = S("<system>\n");
-                extra_of(work, number)->after = S("\n</system>");
-            }
-            link_last(work, turn, number);
-        }
-        index = tape_end_of(tape, index);
-    }
-    return index;
-}
-
-/* Where the leading system turns end: the operator's own text follows them, or replaces them. */
-static void end_system(struct work *work)
-{
-    struct slice text = work->target->system_text;
-    struct turn *turn;
-
-    if (work->target->system_mode == SYSTEM_OVERRIDE && text.len > 0) {
-        work->system.head = work->system.tail = MEND_NONE;
-        work->turns_count = 0;
-    }
-    if (text.len == 0)
-        return;
-    turn = work->rules->hoists_system
-               ? &work->system
-               : new_turn(work, work->turns_count, IR_ROLE_SYSTEM, MEND_NONE);
-    link_last(work, turn, new_text(work, text));
-}
-
-static void read_tape(struct work *work)
-{
-    const struct ir_tape *tape = work->mend->tape;
-    bool is_leading = true;
-
-    for (uint32_t i = 0; i < tape->count; i++) {
-        uint8_t role = tape->events[i].what;
-        struct turn *turn;
-
-        if (tape->events[i].kind != IR_TURN)
-            continue;
-        if (role == IR_ROLE_USER || role == IR_ROLE_ASSISTANT) {
-            if (is_leading)
-                end_system(work);
-            is_leading = false;
-            i = read_turn(work, i, new_turn(work, work->turns_count, role, i));
-        } else if (is_leading && work->rules->hoists_system) {
-            i = read_system(work, i, &work->system, false);
-        } else {
-            bool wraps = !is_leading && work->rules->mid == MEND_MID_USER;
-
-            turn = new_turn(work, work->turns_count, wraps ? IR_ROLE_USER : role, i);
-            i = read_system(work, i, turn, wraps);
-            if (turn->head == MEND_NONE)
-                work->turns_count--;
-        }
-    }
-    if (is_leading)
-        end_system(work);
-}
-
 /* --- settle --- */
 
-static void drop_empty_text(struct work *work, struct turn *turn)
+static bool is_text_kind(uint8_t kind)
+{
+    return kind == IR_PART_TEXT || kind == IR_PART_REFUSAL;
+}
+
+/* Only TEXT and REFUSAL can be empty in a way that matters. */
+static bool is_blank(const struct mend *mend, const struct mend_part *part, bool counts_space)
+{
+    struct text body;
+
+    if (!is_text_kind(part->kind) || (part->extra != NULL && part->extra->before.len > 0))
+        return false;
+    body = mend_body_of(mend, part->event);
+    return counts_space ? text_is_blank(body) : body.len == 0;
+}
+
+static void drop_empty_text(struct mend_work *work, struct mend_draft *turn)
 {
     struct mend_part *parts = work->mend->parts;
     uint32_t before = MEND_NONE;
@@ -464,13 +161,13 @@ static void drop_empty_text(struct work *work, struct turn *turn)
     for (uint32_t at = turn->head, next; at != MEND_NONE; at = next) {
         next = parts[at].next;
         if (is_blank(work->mend, &parts[at], false))
-            unlink_after(work, turn, before, at);
+            mend_unlink_after(work, turn, before, at);
         else
             before = at;
     }
 }
 
-static bool is_all_blank(const struct work *work, const struct turn *turn)
+static bool is_all_blank(const struct mend_work *work, const struct mend_draft *turn)
 {
     const struct mend_part *parts = work->mend->parts;
 
@@ -480,7 +177,7 @@ static bool is_all_blank(const struct work *work, const struct turn *turn)
     return true;
 }
 
-static bool has_calls(const struct work *work, const struct turn *turn)
+static bool has_calls(const struct mend_work *work, const struct mend_draft *turn)
 {
     const struct mend_part *parts = work->mend->parts;
 
@@ -496,13 +193,13 @@ static bool is_conversation(uint8_t role)
 }
 
 /* Takes out turns that say nothing. False: an empty user turn that may not be left out. */
-static bool drop_empty_turns(struct work *work)
+static bool drop_empty_turns(struct mend_work *work)
 {
     uint8_t empty = work->rules->empty;
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < work->turns_count; i++) {
-        struct turn *turn = &work->turns[i];
+        struct mend_draft *turn = &work->turns[i];
 
         if (empty != MEND_EMPTY_KEEP && is_conversation(turn->role))
             drop_empty_text(work, turn);
@@ -518,7 +215,7 @@ static bool drop_empty_turns(struct work *work)
         return true;
     kept = 0;
     for (uint32_t i = 0; i < work->turns_count; i++) {
-        struct turn *turn = &work->turns[i];
+        struct mend_draft *turn = &work->turns[i];
 
         if (turn->head == MEND_NONE && turn->role == IR_ROLE_USER &&
             !(kept > 0 && work->turns[kept - 1].role == IR_ROLE_USER) &&
@@ -531,12 +228,12 @@ static bool drop_empty_turns(struct work *work)
     return true;
 }
 
-static void join_turns(struct work *work)
+static void join_turns(struct mend_work *work)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < work->turns_count; i++) {
-        struct turn *turn = &work->turns[i], *last = kept > 0 ? &work->turns[kept - 1] : NULL;
+        struct mend_draft *turn = &work->turns[i], *last = kept > 0 ? &work->turns[kept - 1] : NULL;
         bool joins = last != NULL && last->role == turn->role && is_conversation(turn->role) &&
                      (work->rules->merges_turns ||
                       (turn->role == IR_ROLE_ASSISTANT && has_calls(work, last)));
@@ -569,7 +266,7 @@ static struct text part_name(const struct mend *mend, const struct mend_part *pa
                                     : mend->tape->events[part->event].u.open.name;
 }
 
-static uint32_t slot_of(const struct work *work, struct text id)
+static uint32_t slot_of(const struct mend_work *work, struct text id)
 {
     const struct mend *mend = work->mend;
     uint32_t slot = (uint32_t)text_hash_seeded(id, work->seed) & work->slots_mask;
@@ -581,7 +278,7 @@ static uint32_t slot_of(const struct work *work, struct text id)
 }
 
 /* Enters the calls of one assistant turn; the table is as large as the largest turn needs. */
-static void index_calls(struct work *work, const struct turn *turn)
+static void index_calls(struct mend_work *work, const struct mend_draft *turn)
 {
     const struct mend *mend = work->mend;
     uint32_t count = 0, slots = 16;
@@ -604,7 +301,7 @@ static void index_calls(struct work *work, const struct turn *turn)
 
 /* The call a result answers: by its id, or (role `function`, which has none) the first unanswered
  * call of that name. */
-static uint32_t find_call(struct work *work, const struct turn *turn,
+static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
                           const struct mend_part *result)
 {
     const struct mend *mend = work->mend;
@@ -626,10 +323,10 @@ static uint32_t find_call(struct work *work, const struct turn *turn,
 }
 
 /* A result nobody asked for becomes text, and its images stand behind it. Returns the last part. */
-static uint32_t make_orphan(struct work *work, struct turn *turn, uint32_t number)
+static uint32_t make_orphan(struct mend_work *work, struct mend_draft *turn, uint32_t number)
 {
     struct mend *mend = work->mend;
-    struct mend_extra *extra = extra_of(work, number);
+    struct mend_extra *extra = mend_extra_of(work, number);
     struct text id = part_id(mend, &mend->parts[number]);
     uint32_t event = mend->parts[number].event, end = tape_end_of(mend->tape, event);
     struct slice plain;
@@ -655,9 +352,9 @@ static uint32_t make_orphan(struct work *work, struct turn *turn, uint32_t numbe
             continue;
         if (nested->what == IR_PART_IMAGE || nested->what == IR_PART_AUDIO ||
             nested->what == IR_PART_VIDEO) {
-            uint32_t media = new_part(work, nested->what, nested->flags, i);
+            uint32_t media = mend_new_part(work, nested->what, nested->flags, i);
 
-            link_after(work, turn, number, media);
+            mend_link_after(work, turn, number, media);
             number = media;
         }
         i = tape_end_of(mend->tape, i);
@@ -666,7 +363,8 @@ static uint32_t make_orphan(struct work *work, struct turn *turn, uint32_t numbe
 }
 
 /* Takes the results out of one user turn. `caller`: the assistant turn before it, or NULL. */
-static void take_results(struct work *work, const struct turn *caller, struct turn *turn)
+static void take_results(struct mend_work *work, const struct mend_draft *caller,
+                         struct mend_draft *turn)
 {
     struct mend *mend = work->mend;
     uint32_t before = MEND_NONE;
@@ -684,7 +382,7 @@ static void take_results(struct work *work, const struct turn *caller, struct tu
             before = make_orphan(work, turn, at);
             continue;
         }
-        unlink_after(work, turn, before, at);
+        mend_unlink_after(work, turn, before, at);
         if (mend->parts[call].pair != MEND_NONE)
             mend->duplicates++;
         mend->parts[call].pair = at;
@@ -693,7 +391,8 @@ static void take_results(struct work *work, const struct turn *caller, struct tu
 }
 
 /* Results in the order of their calls, at the head of the turn after them. */
-static void place_results(struct work *work, const struct turn *caller, struct turn *turn)
+static void place_results(struct mend_work *work, const struct mend_draft *caller,
+                          struct mend_draft *turn)
 {
     struct mend *mend = work->mend;
     uint32_t last = MEND_NONE;
@@ -704,15 +403,15 @@ static void place_results(struct work *work, const struct turn *caller, struct t
         if (mend->parts[at].kind != IR_PART_CALL)
             continue;
         if (result == MEND_NONE) {
-            result =
-                new_part(work, IR_PART_RESULT,
-                         (uint8_t)(IR_IS_ERROR | (mend->parts[at].flags & IR_CUSTOM)), MEND_NONE);
+            result = mend_new_part(work, IR_PART_RESULT,
+                                   (uint8_t)(IR_IS_ERROR | (mend->parts[at].flags & IR_CUSTOM)),
+                                   MEND_NONE);
             mend->parts[result].pair = at;
             mend->parts[at].pair = result;
             mend->dangling++;
         }
         mend->parts[result].flags |= mend->parts[at].flags & (IR_CUSTOM | IR_LEGACY);
-        link_after(work, turn, last, result);
+        mend_link_after(work, turn, last, result);
         last = result;
         turn->results++;
     }
@@ -720,13 +419,13 @@ static void place_results(struct work *work, const struct turn *caller, struct t
 
 /* The turns after turn `from` up to the next assistant turn give their results to `caller` (NULL:
  * to nobody), and are copied behind it. Returns the index of that assistant turn. */
-static uint32_t pair_group(struct work *work, struct turn *caller, uint32_t from,
-                           struct turn *paired, uint32_t *count)
+static uint32_t pair_group(struct mend_work *work, struct mend_draft *caller, uint32_t from,
+                           struct mend_draft *paired, uint32_t *count)
 {
     uint32_t next = from, first = MEND_NONE;
 
     for (; next < work->turns_count && work->turns[next].role != IR_ROLE_ASSISTANT; next++) {
-        struct turn *turn = &work->turns[next];
+        struct mend_draft *turn = &work->turns[next];
         bool had_parts = turn->head != MEND_NONE;
 
         if (turn->role == IR_ROLE_USER)
@@ -738,7 +437,7 @@ static uint32_t pair_group(struct work *work, struct turn *caller, uint32_t from
             first = next;
     }
     if (caller != NULL && (first == MEND_NONE || work->turns[first].role != IR_ROLE_USER)) {
-        paired[*count] = (struct turn){
+        paired[*count] = (struct mend_draft){
             .role = IR_ROLE_USER, .event = MEND_NONE, .head = MEND_NONE, .tail = MEND_NONE};
         place_results(work, caller, &paired[(*count)++]);
     } else if (caller != NULL) {
@@ -751,13 +450,13 @@ static uint32_t pair_group(struct work *work, struct turn *caller, uint32_t from
 }
 
 /* Writes a new list: a turn is never moved within one, which would be quadratic. */
-static void pair_results(struct work *work)
+static void pair_results(struct mend_work *work)
 {
-    struct turn *paired = work->paired;
+    struct mend_draft *paired = work->paired;
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < work->turns_count;) {
-        struct turn *caller = NULL;
+        struct mend_draft *caller = NULL;
 
         if (work->turns[i].role == IR_ROLE_ASSISTANT) {
             if (has_calls(work, &work->turns[i])) {
@@ -776,51 +475,51 @@ static void pair_results(struct work *work)
 
 /* --- frame --- */
 
-static void trim_prefill(struct work *work)
+static void trim_prefill(struct mend_work *work)
 {
-    struct turn *turn = &work->turns[work->turns_count - 1];
+    struct mend_draft *turn = &work->turns[work->turns_count - 1];
     struct mend_part *parts = work->mend->parts;
 
     while (turn->tail != MEND_NONE && is_text_kind(parts[turn->tail].kind)) {
         uint32_t before = MEND_NONE;
 
         if (!is_blank(work->mend, &parts[turn->tail], true)) {
-            extra_of(work, turn->tail)->trims_end = true;
+            mend_extra_of(work, turn->tail)->trims_end = true;
             return;
         }
         for (uint32_t at = turn->head; at != turn->tail; at = parts[at].next)
             before = at;
-        unlink_after(work, turn, before, turn->tail);
+        mend_unlink_after(work, turn, before, turn->tail);
     }
     if (turn->head == MEND_NONE)
         work->turns_count--;
 }
 
-static bool frame(struct work *work)
+static bool frame(struct mend_work *work)
 {
     const struct mend_rules *rules = work->rules;
-    struct turn *turn;
+    struct mend_draft *turn;
 
     if (work->turns_count == 0 && rules->needs_user && work->system.head != MEND_NONE) {
         uint32_t before = MEND_NONE, last = work->system.tail;
 
         for (uint32_t at = work->system.head; at != last; at = work->mend->parts[at].next)
             before = at;
-        unlink_after(work, &work->system, before, last);
-        link_last(work, new_turn(work, 0, IR_ROLE_USER, MEND_NONE), last);
+        mend_unlink_after(work, &work->system, before, last);
+        mend_link_last(work, mend_new_turn(work, 0, IR_ROLE_USER, MEND_NONE), last);
     }
     if (work->turns_count == 0)
         return false;
     if (rules->user_first && work->turns[0].role == IR_ROLE_ASSISTANT) {
-        turn = new_turn(work, 0, IR_ROLE_USER, MEND_NONE);
-        link_last(work, turn, new_text(work, S("(continued)")));
+        turn = mend_new_turn(work, 0, IR_ROLE_USER, MEND_NONE);
+        mend_link_last(work, turn, mend_new_text(work, S("(continued)")));
     }
     if (work->turns[work->turns_count - 1].role == IR_ROLE_ASSISTANT) {
         if (rules->prefill == MEND_PREFILL_TRIM)
             trim_prefill(work);
         if (rules->prefill == MEND_PREFILL_REFUSE) {
-            turn = new_turn(work, work->turns_count, IR_ROLE_USER, MEND_NONE);
-            link_last(work, turn, new_text(work, S("Continue.")));
+            turn = mend_new_turn(work, work->turns_count, IR_ROLE_USER, MEND_NONE);
+            mend_link_last(work, turn, mend_new_text(work, S("Continue.")));
         }
     }
     return true;
@@ -828,8 +527,8 @@ static bool frame(struct work *work)
 
 /* --- flatten --- */
 
-static void flatten_turn(struct work *work, const struct turn *turn, struct mend_turn *flat,
-                         uint32_t *used)
+static void flatten_turn(struct mend_work *work, const struct mend_draft *turn,
+                         struct mend_turn *flat, uint32_t *used)
 {
     struct mend *mend = work->mend;
 
@@ -844,7 +543,7 @@ static void flatten_turn(struct work *work, const struct turn *turn, struct mend
 
 /* Upper bounds: every call may need a result made up and reasoning recalled or moved; an orphan's
  * media become parts of their own. */
-static enum r2a_err take_memory(struct work *work, struct fault *fault)
+static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
 {
     struct mend *mend = work->mend;
     uint32_t parts = 0, calls = 0, turns = 0, assistants = 0, slots = 16;
@@ -875,7 +574,7 @@ static enum r2a_err take_memory(struct work *work, struct fault *fault)
     return R2A_OK;
 }
 
-static enum r2a_err refuse_content(struct work *work, struct fault *fault)
+static enum r2a_err refuse_content(struct mend_work *work, struct fault *fault)
 {
     size_t size = work->refused.len + 64;
     char *text = arena_take(work->mend->arena, size);
@@ -892,13 +591,13 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
                         const struct mend_rules *rules, const struct target *target,
                         struct brief *brief, struct loss *loss, struct fault *fault)
 {
-    struct work work = {.mend = mend,
-                        .rules = rules,
-                        .target = target,
-                        .loss = loss,
-                        .system = {.head = MEND_NONE, .tail = MEND_NONE, .event = MEND_NONE},
-                        .seed = brief->random[1],
-                        .name_steps = NAME_STEPS_MAX};
+    struct mend_work work = {.mend = mend,
+                             .rules = rules,
+                             .target = target,
+                             .loss = loss,
+                             .system = {.head = MEND_NONE, .tail = MEND_NONE, .event = MEND_NONE},
+                             .seed = brief->random[1],
+                             .name_steps = NAME_STEPS_MAX};
     uint32_t used = 0;
     enum r2a_err err;
 
@@ -909,7 +608,7 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
     err = take_memory(&work, fault);
     if (err != R2A_OK)
         return err;
-    read_tape(&work);
+    mend_read_tape(&work);
     if (work.refused.len > 0)
         return refuse_content(&work, fault);
     if (!drop_empty_turns(&work))
@@ -940,7 +639,7 @@ void mend_write_text(const struct mend *mend, const struct mend_part *part, stru
         if (extra != NULL && extra->text_only)
             result_write_text(mend->tape, part->event, true, mend->arena, out);
         else if (extra != NULL && extra->trims_end)
-            text_write_escaped(out, text_trim_end(body_of(mend, part->event)));
+            text_write_escaped(out, text_trim_end(mend_body_of(mend, part->event)));
         else
             part_write_text(mend->tape, part->event, mend->arena, out);
     }
@@ -952,7 +651,7 @@ bool mend_is_empty(const struct mend *mend, const struct mend_part *part)
 {
     if (part->extra != NULL && part->extra->before.len + part->extra->after.len > 0)
         return false;
-    return body_of(mend, part->event).len == 0;
+    return mend_body_of(mend, part->event).len == 0;
 }
 
 static const struct mend_part *call_of(const struct mend *mend, const struct mend_part *part)
@@ -973,6 +672,6 @@ struct text mend_call_name(const struct mend *mend, const struct mend_part *part
     if (space != NULL)
         *space = part->event == MEND_NONE
                      ? (struct text){0}
-                     : event_field(mend, part->event, IR_FIELD_NAMESPACE, NULL);
+                     : mend_event_field(mend, part->event, IR_FIELD_NAMESPACE, NULL);
     return part_name(mend, part);
 }

@@ -1,0 +1,60 @@
+#ifndef R2A_PROTO_MEND_WORK_H
+#define R2A_PROTO_MEND_WORK_H
+
+#include "mend.h"
+
+/* Turn assembly while it is under way: mend_read.c makes drafts of turns from a tape, mend.c puts
+ * them in order. Parts are linked while they move between turns, and numbered once: a part never
+ * moves in memory. */
+
+struct mend_draft {
+    uint8_t role;
+    uint32_t event;
+    uint32_t head, tail; /* part numbers, MEND_NONE: empty */
+    uint32_t results;
+};
+
+struct mend_work {
+    struct mend *mend;
+    const struct mend_rules *rules;
+    const struct target *target;
+    struct loss *loss;
+    struct mend_draft *turns, *paired;
+    uint32_t turns_count, turns_max;
+    struct mend_draft system;
+    uint32_t parts_max;
+    uint32_t *slots; /* calls of one turn by id */
+    uint32_t slots_mask;
+    uint64_t seed;
+    uint32_t name_steps;  /* left for results that go by name */
+    bool is_failed;       /* out of memory */
+    struct slice refused; /* type of a user's content that the target cannot be told */
+};
+
+/* --- parts in turns --- */
+
+void mend_link_last(struct mend_work *work, struct mend_draft *turn, uint32_t number);
+/* `after` MEND_NONE: at the head. */
+void mend_link_after(struct mend_work *work, struct mend_draft *turn, uint32_t after,
+                     uint32_t number);
+/* `before` is the one in front of `number`, MEND_NONE when that is the head. */
+void mend_unlink_after(struct mend_work *work, struct mend_draft *turn, uint32_t before,
+                       uint32_t number);
+uint32_t mend_new_part(struct mend_work *work, uint8_t kind, uint8_t flags, uint32_t event);
+/* Never NULL: without memory `is_failed` is set. */
+struct mend_extra *mend_extra_of(struct mend_work *work, uint32_t number);
+uint32_t mend_new_text(struct mend_work *work, struct slice text);
+/* `at` <= turns_count. */
+struct mend_draft *mend_new_turn(struct mend_work *work, uint32_t at, uint8_t role, uint32_t event);
+
+/* --- what a part says --- */
+
+struct text mend_body_of(const struct mend *mend, uint32_t event);
+struct text mend_event_field(const struct mend *mend, uint32_t index, uint8_t field,
+                             int64_t *number);
+
+/* The first step: tape -> drafts; system text sorted out, secrets unsealed, what cannot cross left
+ * out. */
+void mend_read_tape(struct mend_work *work);
+
+#endif
