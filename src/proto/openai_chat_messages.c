@@ -218,10 +218,10 @@ static enum r2a_err put_thinking(struct reading *r, uint32_t part, const struct 
     return R2A_OK;
 }
 
-static enum r2a_err put_part(struct reading *r, const struct member *item, uint32_t part,
-                             uint8_t flags)
+/* `members` of an item that is an object. */
+static enum r2a_err put_part(struct reading *r, const struct member *item,
+                             const struct member *members, uint32_t part, uint8_t flags)
 {
-    struct member members[PART_MEMBERS];
     const struct member *text = &members[PART_TEXT];
     struct text type;
 
@@ -229,7 +229,6 @@ static enum r2a_err put_part(struct reading *r, const struct member *item, uint3
         return put_text_part(r, IR_PART_TEXT, flags, part, member_text(item));
     if (!member_is(item, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, item->kind, S("an object"));
-    READ_TRY(read_object(r, item->raw, part_names, PART_MEMBERS, members, NULL));
     type = member_text(&members[PART_TYPE]);
     if (openai_chat_has_mark(&members[PART_CACHE_CONTROL], &members[PART_BREAKPOINT]))
         flags |= IR_CACHE_MARK;
@@ -266,8 +265,8 @@ static enum r2a_err put_content(struct reading *r, const struct member *content,
                                 uint32_t *part)
 {
     uint8_t last_flags = mark ? IR_CACHE_MARK : 0;
+    struct member item, next, members[PART_MEMBERS];
     struct json_scan scan;
-    struct member item, next;
     uint32_t index = 0;
     bool has_item;
 
@@ -279,10 +278,12 @@ static enum r2a_err put_content(struct reading *r, const struct member *content,
     if (!member_is(content, JSON_ARRAY))
         return read_refuse_type(r, (struct slice){0}, content->kind, S("a string or an array"));
     read_open(r, &scan, content->raw);
-    for (has_item = read_next(&scan, &item); has_item; index++) {
-        has_item = read_next(&scan, &next);
+    for (has_item = read_next_enter(&scan, &item); has_item; index++) {
         read_enter_index(r, index);
-        READ_TRY(put_part(r, &item, (*part)++, has_item ? 0 : last_flags));
+        if (member_is(&item, JSON_OBJECT))
+            READ_TRY(read_entered(r, &scan, part_names, PART_MEMBERS, members, NULL, NULL));
+        has_item = read_next_enter(&scan, &next); /* only whether there is one matters yet */
+        READ_TRY(put_part(r, &item, members, (*part)++, has_item ? 0 : last_flags));
         read_leave(r);
         item = next;
     }
@@ -449,7 +450,8 @@ enum invoked { INV_NAME, INV_ARGUMENTS, INV_INPUT, INVS };
 static const struct slice invoked_names[INVS] = {S_INIT("name"), S_INIT("arguments"),
                                                  S_INIT("input")};
 
-static enum r2a_err put_tool_call(struct history *h, const struct member *item, uint32_t part)
+static enum r2a_err put_tool_call(struct history *h, struct json_scan *scan,
+                                  const struct member *item, uint32_t part)
 {
     struct reading *r = h->r;
     enum { ID, TYPE, FUNCTION, CUSTOM, EXTRA };
@@ -461,7 +463,7 @@ static enum r2a_err put_tool_call(struct history *h, const struct member *item, 
 
     if (!member_is(item, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, item->kind, S("an object"));
-    READ_TRY(read_object(r, item->raw, names, array_count(names), members, NULL));
+    READ_TRY(read_entered(r, scan, names, array_count(names), members, NULL, NULL));
     if (member_is_present(&members[ID]) && !member_is(&members[ID], JSON_STRING))
         return read_refuse_type(r, S("id"), members[ID].kind, S("a string"));
     is_custom = member_is_present(&members[CUSTOM]) && !member_is_present(&members[FUNCTION]);
@@ -494,9 +496,9 @@ static enum r2a_err put_calls(struct history *h, const struct member *message, u
         read_enter(r, S("tool_calls"));
         if (!member_is(tool_calls, JSON_ARRAY))
             return read_refuse_type(r, (struct slice){0}, tool_calls->kind, S("an array"));
-        for (read_open(r, &scan, tool_calls->raw); read_next(&scan, &item); index++) {
+        for (read_open(r, &scan, tool_calls->raw); read_next_enter(&scan, &item); index++) {
             read_enter_index(r, index);
-            READ_TRY(put_tool_call(h, &item, (*part)++));
+            READ_TRY(put_tool_call(h, &scan, &item, (*part)++));
             read_leave(r);
         }
         read_leave(r);
@@ -654,7 +656,8 @@ static enum r2a_err end_results(struct history *h)
     return R2A_OK;
 }
 
-static enum r2a_err put_message(struct history *h, const struct member *item)
+static enum r2a_err put_message(struct history *h, struct json_scan *scan,
+                                const struct member *item)
 {
     struct reading *r = h->r;
     struct member message[MSGS];
@@ -665,7 +668,7 @@ static enum r2a_err put_message(struct history *h, const struct member *item)
 
     if (!member_is(item, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, item->kind, S("an object"));
-    READ_TRY(read_object(r, item->raw, message_names, MSGS, message, "messages."));
+    READ_TRY(read_entered(r, scan, message_names, MSGS, message, "messages.", NULL));
     if (!member_is(&message[MSG_ROLE], JSON_STRING))
         return member_is_present(&message[MSG_ROLE])
                    ? read_refuse_type(r, S("role"), message[MSG_ROLE].kind, S("a string"))
@@ -714,9 +717,9 @@ enum r2a_err openai_chat_messages_decode(struct reading *r, const struct member 
     read_enter(r, S("messages"));
     if (!member_is(messages, JSON_ARRAY))
         return read_refuse_type(r, (struct slice){0}, messages->kind, S("an array"));
-    for (read_open(r, &scan, messages->raw); read_next(&scan, &item); index++) {
+    for (read_open(r, &scan, messages->raw); read_next_enter(&scan, &item); index++) {
         read_enter_index(r, index);
-        READ_TRY(put_message(h, &item));
+        READ_TRY(put_message(h, &scan, &item));
         read_leave(r);
     }
     if (index == 0)

@@ -576,44 +576,75 @@ static enum r2a_err put_function(struct reading *r, const struct member *fn, uin
     return R2A_OK;
 }
 
-static enum r2a_err put_tool(struct reading *r, const struct member *tool)
+/* Reads a tool; what its inner object holds goes to `fn` on the way, since a schema may be long. */
+enum tool { TOOL_TYPE, TOOL_FUNCTION, TOOL_CUSTOM, TOOL_CACHE_CONTROL, TOOL_BREAKPOINT, TOOLS };
+static const struct slice tool_names[TOOLS] = {S_INIT("type"), S_INIT("function"), S_INIT("custom"),
+                                               S_INIT("cache_control"),
+                                               S_INIT("prompt_cache_breakpoint")};
+
+static bool read_tool(struct json_scan *scan, struct member *members, struct member *fn)
 {
-    enum { TYPE, FUNCTION, CUSTOM, CACHE_CONTROL, BREAKPOINT };
-    static const struct slice names[] = {S_INIT("type"), S_INIT("function"), S_INIT("custom"),
-                                         S_INIT("cache_control"),
-                                         S_INIT("prompt_cache_breakpoint")};
-    struct member members[array_count(names)], fn[FNS];
-    const struct member *inner;
-    uint8_t kind = IR_TOOL_JSON;
+    enum json_token token;
+
+    memset(members, 0, TOOLS * sizeof(*members));
+    memset(fn, 0, FNS * sizeof(*fn));
+    while ((token = json_next(scan)) == JSON_KEY) {
+        int key = json_key_index(scan, tool_names, TOOLS);
+        struct slice raw;
+
+        token = json_next(scan);
+        if ((key == TOOL_FUNCTION || key == TOOL_CUSTOM) && token == JSON_OBJECT) {
+            if (!members_read(scan, function_names, FNS, fn, NULL, NULL, NULL))
+                return false;
+            members[key].kind = JSON_OBJECT;
+            continue;
+        }
+        if (!json_skip_after(scan, token, &raw))
+            return false;
+        if (key >= 0 && token != JSON_NULL)
+            members[key] = (struct member){.kind = (uint8_t)token, .raw = raw};
+    }
+    return token == JSON_OBJECT_END;
+}
+
+static enum r2a_err put_tool(struct reading *r, struct json_scan *scan, const struct member *tool)
+{
+    struct member members[TOOLS], fn[FNS];
+    const char *begin = scan->pos - 1;
+    uint8_t kind = IR_TOOL_JSON, flags;
+    enum tool which = TOOL_FUNCTION;
+    struct slice raw;
     struct text type;
-    uint8_t flags;
 
     if (!member_is(tool, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, tool->kind, S("an object"));
-    READ_TRY(read_object(r, tool->raw, names, array_count(names), members, NULL));
-    flags = openai_chat_has_mark(&members[CACHE_CONTROL], &members[BREAKPOINT]) ? IR_CACHE_MARK : 0;
-    type = member_text(&members[TYPE]);
-    r->brief->text_bytes += tool->raw.len;
-    if (text_is(type, S("custom")))
+    if (!read_tool(scan, members, fn))
+        return read_refuse_syntax(r, scan, slice_between(scan->begin, scan->end));
+    raw = slice_between(begin, scan->pos);
+    r->brief->text_bytes += raw.len;
+    flags = openai_chat_has_mark(&members[TOOL_CACHE_CONTROL], &members[TOOL_BREAKPOINT])
+                ? IR_CACHE_MARK
+                : 0;
+    type = member_text(&members[TOOL_TYPE]);
+    if (text_is(type, S("custom"))) {
         kind = IR_TOOL_CUSTOM;
-    else if (type.len > 0 && !text_is(type, S("function")))
-        kind = IR_TOOL_SERVER;
-    if (kind == IR_TOOL_SERVER) { /* vendors' own: "web_search", "builtin_function" … */
-        READ_PUT(put_open(r->tape, IR_TOOL, kind, flags, 0, type, (struct text){0}));
-        READ_PUT(put_field(r->tape, IR_FIELD_RAW, 0, member_json(tool), 0));
+        which = TOOL_CUSTOM;
+    } else if (type.len > 0 && !text_is(type, S("function"))) {
+        /* vendors' own: "web_search", "builtin_function" … */
+        READ_PUT(put_open(r->tape, IR_TOOL, IR_TOOL_SERVER, flags, 0, type, (struct text){0}));
+        READ_PUT(put_field(r->tape, IR_FIELD_RAW, 0, text_json(raw), 0));
         READ_PUT(put_plain(r->tape, IR_TOOL_END, 0));
         return R2A_OK;
     }
-    inner = kind == IR_TOOL_CUSTOM ? &members[CUSTOM] : &members[FUNCTION];
-    if (member_is_present(inner) && !member_is(inner, JSON_OBJECT))
-        return read_refuse_type(r, names[kind == IR_TOOL_CUSTOM ? CUSTOM : FUNCTION], inner->kind,
-                                S("an object"));
-    /* Without the inner object the members may stand in the tool itself, as Responses has them. */
-    READ_TRY(read_object(r, member_is_present(inner) ? inner->raw : tool->raw, function_names, FNS,
-                         fn, NULL));
-    if (!member_is_present(inner) && !member_is_present(&fn[FN_NAME]))
-        return read_refuse_missing(r, names[kind == IR_TOOL_CUSTOM ? CUSTOM : FUNCTION]);
-    read_enter(r, names[kind == IR_TOOL_CUSTOM ? CUSTOM : FUNCTION]);
+    if (!member_is_present(&members[which])) {
+        /* The members may stand in the tool itself, as Responses has them. */
+        READ_TRY(read_object(r, raw, function_names, FNS, fn, NULL));
+        if (!member_is_present(&fn[FN_NAME]))
+            return read_refuse_missing(r, tool_names[which]);
+    } else if (!member_is(&members[which], JSON_OBJECT)) {
+        return read_refuse_type(r, tool_names[which], members[which].kind, S("an object"));
+    }
+    read_enter(r, tool_names[which]);
     READ_TRY(put_function(r, fn, kind, flags));
     read_leave(r);
     return R2A_OK;
@@ -630,9 +661,9 @@ static enum r2a_err put_tools(struct reading *r, const struct member *root)
         if (!member_is(tools, JSON_ARRAY))
             return read_refuse_type(r, S("tools"), tools->kind, S("an array"));
         read_enter(r, S("tools"));
-        for (read_open(r, &scan, tools->raw); read_next(&scan, &item); index++) {
+        for (read_open(r, &scan, tools->raw); read_next_enter(&scan, &item); index++) {
             read_enter_index(r, index);
-            READ_TRY(put_tool(r, &item));
+            READ_TRY(put_tool(r, &scan, &item));
             read_leave(r);
         }
         read_leave(r);

@@ -190,22 +190,30 @@ static void note_unknown(void *context, struct text key, const struct member *va
     unknowns->err = put_ext(unknowns->reading->tape, path);
 }
 
-/* Reads the members of an object that was kept as a span. Unknown ones are named with `prefix`
- * before them; without a pointer they are of no interest. */
+enum r2a_err read_entered(struct reading *r, struct json_scan *scan, const struct slice *names,
+                          uint32_t count, struct member *members, const char *prefix,
+                          struct slice *raw)
+{
+    struct unknowns unknowns = {.reading = r, .prefix = slice_from_z(prefix)};
+    const char *begin = scan->pos - 1;
+
+    if (!members_read(scan, names, count, members, NULL, prefix != NULL ? note_unknown : NULL,
+                      &unknowns))
+        return read_refuse_syntax(r, scan, slice_between(scan->begin, scan->end));
+    if (raw != NULL)
+        *raw = slice_between(begin, scan->pos);
+    return unknowns.err == R2A_OK ? R2A_OK : read_fail_sink(r, unknowns.err);
+}
+
 enum r2a_err read_object(struct reading *r, struct slice raw, const struct slice *names,
                          uint32_t count, struct member *members, const char *prefix)
 {
-    struct unknowns unknowns = {.reading = r};
     struct json_scan scan;
 
     json_open_recall(&scan, raw, r->memo);
     if (json_next(&scan) != JSON_OBJECT)
         return read_refuse_type(r, (struct slice){0}, JSON_NULL, S("an object"));
-    unknowns.prefix = slice_from_z(prefix);
-    if (!members_read(&scan, names, count, members, NULL, prefix != NULL ? note_unknown : NULL,
-                      &unknowns))
-        return read_refuse_syntax(r, &scan, raw);
-    return unknowns.err == R2A_OK ? R2A_OK : read_fail_sink(r, unknowns.err);
+    return read_entered(r, &scan, names, count, members, prefix, NULL);
 }
 
 /* The next element of an array; its span in `*item`. False at the end (`scan->err` stays R2A_OK).
@@ -215,6 +223,18 @@ bool read_next(struct json_scan *scan, struct member *item)
     enum json_token token = json_next(scan);
 
     *item = (struct member){.kind = (uint8_t)token};
+    if (token == JSON_ARRAY_END || token == JSON_ERROR)
+        return false;
+    return json_skip_after(scan, token, &item->raw);
+}
+
+bool read_next_enter(struct json_scan *scan, struct member *item)
+{
+    enum json_token token = json_next(scan);
+
+    *item = (struct member){.kind = (uint8_t)token};
+    if (token == JSON_OBJECT)
+        return true;
     if (token == JSON_ARRAY_END || token == JSON_ERROR)
         return false;
     return json_skip_after(scan, token, &item->raw);

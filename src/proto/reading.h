@@ -54,6 +54,12 @@ enum r2a_err read_object(struct reading *r, struct slice raw, const struct slice
 /* The elements of an array kept as a span of a valid body: open, then next until false. */
 void read_open(struct reading *r, struct json_scan *scan, struct slice raw);
 bool read_next(struct json_scan *scan, struct member *item);
+/* The same without reading an object twice: of an object only the brace is taken, and its members
+ * must be read next, by read_entered. `*raw` (may be NULL) is then the whole object. */
+bool read_next_enter(struct json_scan *scan, struct member *item);
+enum r2a_err read_entered(struct reading *r, struct json_scan *scan, const struct slice *names,
+                          uint32_t count, struct member *members, const char *prefix,
+                          struct slice *raw);
 
 /* The members of the root. Its unknown ones wait for BEGIN, which needs the model: they are kept in
  * the arena until read_put_later. `unique`: a second occurrence of a name up to this index is a
