@@ -139,7 +139,7 @@ def finish(failed):
 # ---- a gateway --------------------------------------------------------------------------------------------------
 
 def provider(upstream, kind='openai', **more):
-    base = {'openai': upstream.openai, 'openrouter': upstream.openai, 'anthropic': upstream.anthropic}[kind] if not isinstance(upstream, str) else upstream
+    base = {'openai': upstream.openai, 'openrouter': upstream.openai, 'openai-responses': upstream.openai, 'anthropic': upstream.anthropic, 'gemini': upstream.origin}[kind] if not isinstance(upstream, str) else upstream
     made = {'kind': kind, 'base_url': base, 'keys': [UP_KEY]}
     made.update(more)
     return made
@@ -674,3 +674,84 @@ def message_stream(events):
     for item in out['calls']:
         item[2] = item[2] or '{}'
     return out
+
+
+def responses_stream(events):
+    """A Responses stream under the rules of the official accumulators (openai-responses.md 6.3)."""
+    assert events, 'an empty stream'
+    out = {'text': '', 'thinking': '', 'calls': [], 'finish': None, 'usage': None, 'items': []}
+    open_items, ended = {}, None
+    for number, (name, data) in enumerate(e for e in events if e[0] != 'keepalive'):
+        value = json.loads(data)
+        eq(value['type'], name)
+        eq(value['sequence_number'], number, 'sequence_number')
+        assert ended is None, f'{name} after the end'
+        if number == 0:
+            eq(name, 'response.created')
+            eq(value['response']['output'], [])
+        if 'item_id' in value:
+            item = open_items[value['output_index']]
+            eq(value['item_id'], item['id'], name)
+        if name == 'response.output_item.added':
+            eq(value['output_index'], len(out['items']), 'output_index')
+            item = value['item']
+            assert item['id'] and item['id'] not in [i['id'] for i in out['items']], 'item id'
+            out['items'].append(item)
+            open_items[value['output_index']] = item
+            if item['type'] == 'function_call':
+                assert item['call_id'] and item['name']
+                eq(item['arguments'], '')
+                out['calls'].append([item['call_id'], item['name'], ''])
+                item['_call'] = out['calls'][-1]
+        elif name == 'response.output_text.delta':
+            out['text'] += value['delta']
+        elif name == 'response.reasoning_summary_text.delta' or name == 'response.reasoning_text.delta':
+            out['thinking'] += value['delta']
+        elif name == 'response.function_call_arguments.delta':
+            item['_call'][2] += value['delta']
+        elif name == 'response.function_call_arguments.done':
+            eq(value['arguments'], item['_call'][2], 'arguments')
+            eq(value['name'], item['name'])
+        elif name == 'response.output_item.done':
+            done = value['item']
+            item = open_items.pop(value['output_index'])
+            eq((done['id'], done['type'], done.get('call_id')), (item['id'], item['type'], item.get('call_id')))
+            out['items'][value['output_index']] = done
+        elif name in ('response.completed', 'response.incomplete', 'response.failed'):
+            ended = name
+            eq(value['response']['output'], out['items'], 'the final output')
+            out['usage'] = value['response']['usage']
+            eq(value['response']['status'], name.split('.')[1])
+    assert ended, f'ends with {events[-1][0]}'
+    assert not open_items, 'items left open'
+    out['finish'] = ended.split('.')[1]
+    return out
+
+
+def gemini_answer(chunks):
+    """generateContent's answers, whole or in chunks, as one."""
+    out = {'text': '', 'thinking': '', 'calls': [], 'finish': None, 'usage': None}
+    assert chunks, 'an empty stream'
+    for chunk in chunks:
+        assert 'error' not in chunk, chunk
+        for candidate in chunk.get('candidates', []):
+            assert out['finish'] is None, 'a part after the finish'
+            for part in candidate.get('content', {}).get('parts', []):
+                if 'functionCall' in part:
+                    out['calls'].append([part['functionCall'].get('id'), part['functionCall']['name'], json.dumps(part['functionCall'].get('args', {}))])
+                elif part.get('thought'):
+                    out['thinking'] += part['text']
+                else:
+                    out['text'] += part.get('text', '')
+            out['finish'] = candidate.get('finishReason')
+        out['usage'] = chunk.get('usageMetadata', out['usage'])
+    return out
+
+
+def gemini_stream(body):
+    """Its SSE: bare `data: ` lines, nothing else."""
+    blocks = body.replace(b'\r\n', b'\n').split(b'\n\n')
+    eq(blocks[-1], b'', 'the end of the stream')
+    for block in blocks[:-1]:
+        assert block.startswith(b'data: {') and b'\n' not in block, f'strange block {block[:100]!r}'
+    return gemini_answer([json.loads(b[6:]) for b in blocks[:-1]])

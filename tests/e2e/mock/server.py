@@ -6,13 +6,21 @@ import socket
 import struct
 import threading
 import time
+import urllib.parse
 from dataclasses import dataclass, field
 
-from . import anthropic_messages, openai_chat
+from . import anthropic_messages, gemini, openai_chat, openai_responses
 from .rules import Bad
 from .turn import Turn, text
 
-DIALECTS = (openai_chat, anthropic_messages)
+DIALECTS = (openai_chat, anthropic_messages, openai_responses, gemini)
+
+
+def dialect_of(path):
+    for dialect in DIALECTS:
+        if path in getattr(dialect, 'PATHS', ()) or (hasattr(dialect, 'PATH') and dialect.PATH.match(path)):
+            return dialect
+    return None
 
 
 @dataclass
@@ -68,7 +76,14 @@ class Request:
 
     @property
     def model(self):
+        in_path = gemini.PATH.match(self.path.split('?')[0])
+        if in_path:
+            return urllib.parse.unquote(in_path[1])
         return self.json.get('model', '') if isinstance(self.json, dict) else ''
+
+    @property
+    def is_stream(self):
+        return gemini.is_stream(self) or bool(isinstance(self.json, dict) and self.json.get('stream'))
 
 
 class Gone(Exception):
@@ -276,7 +291,7 @@ class Mock:
             await asyncio.sleep(self.read_delay)
         await self._read_body(reader, request)
         path = request.path.split('?')[0]
-        dialect = next((d for d in DIALECTS if path in d.PATHS), None)
+        dialect = dialect_of(path)
         if request.method == 'GET' and path.endswith('/models'):
             dialect = anthropic_messages if 'anthropic-version' in request.headers else openai_chat
             return await self._play(link, writer, request, Reply(body=dialect.models(self.model_names)), dialect)
@@ -294,7 +309,7 @@ class Mock:
             if not (self.lenient or reply.lenient):
                 request.problem = str(bad)
             if dialect is None or not (self.lenient or reply.lenient):
-                reply = Reply(body=dialect_or.error_body(bad.status, str(bad), bad.where, bad.code if dialect is openai_chat else None), status=bad.status)
+                reply = Reply(body=dialect_or.error_body(bad.status, str(bad), bad.where, bad.code if dialect in (openai_chat, openai_responses) else None), status=bad.status)
         self._notify()
         return await self._play(link, writer, request, reply, dialect_or)
 
@@ -352,7 +367,7 @@ class Mock:
             if reply.abrupt:
                 await self._end(writer, reply)
                 return False
-            is_stream = reply.status == 200 and reply.body is None and (reply.events is not None or bool(isinstance(request.json, dict) and request.json.get('stream')))
+            is_stream = reply.status == 200 and reply.body is None and (reply.events is not None or request.is_stream)
             if is_stream:
                 await self._play_stream(link, writer, request, reply, dialect)
             else:
@@ -425,7 +440,7 @@ class Mock:
             more['transfer-encoding'] = 'chunked'
         elif framing == 'length':
             more['content-length'] = str(sum(map(len, events)))
-        await self._write(link, writer, self._head_bytes(reply, dialect, 'text/event-stream; charset=utf-8', more), reply.step)
+        await self._write(link, writer, self._head_bytes(reply, dialect, 'application/json' if dialect is gemini and 'alt=sse' not in request.path else 'text/event-stream; charset=utf-8', more), reply.step)
         await self._pause(link, reply.head_wait)
         for i, event in enumerate(events):
             if reply.cut is not None and i == reply.cut:
