@@ -1,6 +1,5 @@
 #include "anthropic_block.h"
 
-#include "r2a/core/check.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
 #include "r2a/json/write.h"
