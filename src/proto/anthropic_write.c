@@ -41,8 +41,7 @@ static struct slice server_tool(const struct anthropic_writer *w, const struct n
     for (uint32_t i = 0; i < array_count(searches); i++)
         if (slice_eq(tool->wire, searches[i]))
             return S("web_search_20250305");
-    return str_starts(tool->wire, S("web_search_preview")) ? S("web_search_20250305")
-                                                           : (struct slice){0};
+    return str_starts(tool->wire, S("web_search_")) ? S("web_search_20250305") : (struct slice){0};
 }
 
 static bool is_allowed(const struct params *params, const struct names_tool *tool)

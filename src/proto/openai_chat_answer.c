@@ -421,6 +421,17 @@ static enum r2a_err write_text(struct encoder *e, const struct ir_event *event, 
     err = begin_choice(e, event->choice, choice, out);
     if (err != R2A_OK)
         return err;
+    if (part->needs_break) {
+        struct ir_event between = *event;
+
+        part->needs_break = false;
+        between.u.text = text_escaped(S("\\n\\n"));
+        err = write_text(e, &between, out);
+        if (err != R2A_OK)
+            return err;
+        part->base = choice->chars;
+        choice->chars_base = choice->chars;
+    }
     part->has_text = true;
     e->text_bytes += text.len;
     if (part->kind == IR_PART_TEXT)
@@ -508,6 +519,18 @@ static bool keep_plain(const struct encoder *e, struct text text, struct slice *
     return kept->len == plain.len;
 }
 
+/* Messages of a Responses answer are one content here, with a blank line between them. */
+static void begin_message(struct encoder *e, struct open_part *part, struct text id)
+{
+    struct choice *choice = choice_of(e, part->choice);
+    uint64_t hash = text_hash(id) | 1;
+
+    if (choice == NULL)
+        return;
+    part->needs_break = choice->message != 0 && choice->message != hash && choice->chars > 0;
+    choice->message = hash;
+}
+
 static enum r2a_err write_field(struct encoder *e, const struct ir_event *event, struct rope *out)
 {
     struct open_part *part;
@@ -523,6 +546,11 @@ static enum r2a_err write_field(struct encoder *e, const struct ir_event *event,
         break;
     case IR_FIELD_FINGERPRINT:
         is_kept = keep_plain(e, value, &e->fingerprint);
+        break;
+    case IR_FIELD_ITEM_ID:
+        part = find_part(e, event);
+        if (part != NULL && part->kind == IR_PART_TEXT)
+            begin_message(e, part, value);
         break;
     case IR_FIELD_MIME:
         part = find_part(e, event);

@@ -20,7 +20,7 @@ struct open_part {
     uint8_t choice;
     uint8_t kind; /* enum ir_part */
     bool is_custom, is_legacy;
-    bool has_text;
+    bool has_text, needs_break;
     uint32_t base; /* characters of the choice before this part */
     struct gathered *gathered;
 };
@@ -39,6 +39,7 @@ struct choice {
     uint32_t images_count;
     uint32_t chars;      /* code points of content */
     uint32_t chars_base; /* of these, before the last text part */
+    uint64_t message;    /* hash of the id of the Responses message that spoke last, or 0 */
     struct rope *annotations;
     struct rope *images; /* document */
     struct document *document;
