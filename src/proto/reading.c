@@ -309,6 +309,16 @@ enum r2a_err read_put_later(struct reading *r, const struct read_later *later)
 
 /* --- registers --- */
 
+/* Clamped: a temperature of 5e20 is for the upstream to refuse. */
+static int64_t integer_part(struct slice number)
+{
+    double value = json_number_double(number);
+
+    if (value >= 9.2e18)
+        return INT64_MAX;
+    return value <= -9.2e18 ? INT64_MIN : (int64_t)value;
+}
+
 enum r2a_err read_register(struct reading *r, struct slice name, const struct member *member,
                            uint8_t param, uint8_t kind, bool is_int)
 {
@@ -329,7 +339,7 @@ enum r2a_err read_register(struct reading *r, struct slice name, const struct me
         if (!json_number_int(member->raw, &number)) {
             if (is_int)
                 return read_refuse_type(r, name, member->kind, S("an integer"));
-            number = (int64_t)json_number_double(slice_head(member->raw, 18));
+            number = integer_part(member->raw);
         }
     }
     READ_PUT(put_param(r->tape, param, value, number));
