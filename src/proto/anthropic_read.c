@@ -412,7 +412,11 @@ static enum r2a_err put_params(struct reading *r, const struct member *root)
     READ_TRY(put_stream(r, &root[ROOT_STREAM]));
     READ_TRY(put_thinking(r, &root[ROOT_THINKING]));
     READ_TRY(put_output_config(r, &root[ROOT_OUTPUT_CONFIG]));
-    READ_TRY(put_format(r, root_names[ROOT_OUTPUT_FORMAT], &root[ROOT_OUTPUT_FORMAT]));
+    /* The beta name; clients that mean something else by it are not refused for it. */
+    if (member_is(&root[ROOT_OUTPUT_FORMAT], JSON_OBJECT))
+        READ_TRY(put_format(r, root_names[ROOT_OUTPUT_FORMAT], &root[ROOT_OUTPUT_FORMAT]));
+    else if (member_is_present(&root[ROOT_OUTPUT_FORMAT]))
+        READ_PUT(put_ext(r->tape, text_plain(root_names[ROOT_OUTPUT_FORMAT])));
     READ_TRY(put_choice(r, &root[ROOT_TOOL_CHOICE], &root[ROOT_TOOLS]));
     READ_TRY(put_metadata(r, &root[ROOT_METADATA]));
     READ_TRY(put_tier(r, &root[ROOT_SERVICE_TIER]));
