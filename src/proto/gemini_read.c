@@ -217,7 +217,7 @@ static enum r2a_err put_bool(struct reading *r, struct slice name, const struct 
         return R2A_OK;
     if (!member_is_bool(member))
         return read_refuse_type(r, name, member->kind, S("a boolean"));
-    READ_PUT(put_param(r->tape, param, none, member_is(member, JSON_TRUE)));
+    READ_PUT(put_param(r->tape, param, member_json(member), member_is(member, JSON_TRUE)));
     return R2A_OK;
 }
 
