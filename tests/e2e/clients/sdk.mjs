@@ -10,7 +10,7 @@ const cases = JSON.parse(await new Promise((done) => {
   process.stdin.on('data', (d) => (text += d)).on('end', () => done(text));
 }));
 const apis = new Set(cases.map((c) => c.api));
-const OpenAI = apis.has('openai') ? (await load('openai')).default : null;
+const OpenAI = apis.has('openai') || apis.has('responses') ? (await load('openai')).default : null;
 const Anthropic = apis.has('anthropic') ? (await load('@anthropic-ai/sdk')).default : null;
 
 const ofChat = (m, usage) => ({
@@ -110,6 +110,42 @@ async function messages(client, one, params) {
   return { ...ofMessage(data), model: data.model, message: data };
 }
 
+const ofResponse = (r) => ({
+  text: r.output_text ?? r.output.filter((i) => i.type === 'message').flatMap((i) => i.content).map((p) => p.text ?? '').join(''),
+  thinking: r.output.filter((i) => i.type === 'reasoning').flatMap((i) => i.summary).map((s) => s.text).join(''),
+  encrypted: r.output.find((i) => i.type === 'reasoning')?.encrypted_content,
+  calls: r.output.filter((i) => i.type === 'function_call').map((i) => [i.call_id, i.name, JSON.parse(i.arguments)]),
+  finish: r.status,
+  usage: r.usage && { in: r.usage.input_tokens, out: r.usage.output_tokens, cached: r.usage.input_tokens_details?.cached_tokens ?? 0, reasoning: r.usage.output_tokens_details?.reasoning_tokens ?? 0 },
+  model: r.model,
+  output: r.output,
+});
+
+async function responses(client, one, params) {
+  if (one.mode === 'plain') return ofResponse(await client.responses.create(params));
+  if (one.mode === 'parse') {
+    const data = await client.responses.parse(params);
+    return { ...ofResponse(data), parsed: data.output_parsed };
+  }
+  if (one.mode === 'helper') {
+    const stream = client.responses.stream(params);
+    let text = '';
+    stream.on('response.output_text.delta', (e) => (text += e.delta));
+    const data = await stream.finalResponse();
+    if (text !== ofResponse(data).text) throw new Error('text events differ from the response');
+    return ofResponse(data);
+  }
+  let text = '', last, number = 0;
+  for await (const event of await client.responses.create({ ...params, stream: true })) {
+    if (event.sequence_number !== number++) throw new Error('sequence_number');
+    if (event.type === 'response.output_text.delta') text += event.delta;
+    if (event.response) last = event.response;
+    if (event.type === 'response.failed' || event.type === 'error') throw new Error('failed: ' + JSON.stringify(event.error ?? event.response?.error ?? event));
+  }
+  if (text !== ofResponse(last).text) throw new Error('deltas differ from the response');
+  return { ...ofResponse(last), chunks: number };
+}
+
 const bare = (block) => {
   const { type, text, thinking, signature, data, id, name, input } = block;
   return JSON.parse(JSON.stringify({ type, text, thinking, signature, data, id, name, input }));
@@ -117,7 +153,10 @@ const bare = (block) => {
 
 function followUp(one, first) {
   const params = structuredClone(one.params);
-  if (one.api === 'openai') {
+  if (one.api === 'responses') {
+    params.input.push(...JSON.parse(JSON.stringify(first.output, (key, value) => (key === 'parsed_arguments' || key === 'parsed' ? undefined : value))));
+    for (const [id, name] of first.calls) params.input.push({ type: 'function_call_output', call_id: id, output: one.results[name] });
+  } else if (one.api === 'openai') {
     const { role, content, tool_calls } = first.message;
     params.messages.push({ role, content, tool_calls: tool_calls?.map(({ id, type, function: { name, arguments: a } }) => ({ id, type, function: { name, arguments: a } })) });
     for (const [id, name] of first.calls) params.messages.push({ role: 'tool', tool_call_id: id, content: one.results[name] });
@@ -132,7 +171,11 @@ for (const one of cases) {
   const options = { baseURL: one.base, apiKey: one.key, maxRetries: one.retries ?? 0, timeout: 20000, defaultHeaders: one.headers ?? {} };
   const out = { name: one.name };
   try {
-    if (one.api === 'openai') {
+    if (one.api === 'responses') {
+      const client = new OpenAI(options);
+      out.first = await responses(client, one, one.params);
+      if (one.results) out.second = await responses(client, one, followUp(one, out.first));
+    } else if (one.api === 'openai') {
       const client = new OpenAI(options);
       if (one.mode === 'models') out.models = (await client.models.list()).data.map((m) => m.id);
       else {

@@ -125,9 +125,51 @@ def messages(client, one, params):
     return out
 
 
+def bare(value):
+    """Without what the helpers add."""
+    if isinstance(value, dict):
+        return {k: bare(v) for k, v in value.items() if k not in ('parsed', 'parsed_arguments')}
+    return [bare(v) for v in value] if isinstance(value, list) else value
+
+
+def of_response(r):
+    return {'text': r.output_text, 'thinking': ''.join(s.text for i in r.output if i.type == 'reasoning' for s in i.summary), 'encrypted': next((i.encrypted_content for i in r.output if i.type == 'reasoning'), None),
+            'calls': [[i.call_id, i.name, json.loads(i.arguments)] for i in r.output if i.type == 'function_call'], 'finish': r.status, 'model': r.model,
+            'usage': r.usage and {'in': r.usage.input_tokens, 'out': r.usage.output_tokens, 'cached': r.usage.input_tokens_details.cached_tokens or 0, 'reasoning': r.usage.output_tokens_details.reasoning_tokens or 0},
+            'output': [bare(i.to_dict()) for i in r.output]}
+
+
+def responses(client, one, params):
+    mode = one['mode']
+    if mode in ('plain', 'parse'):
+        data = client.responses.create(**params)
+        return {**of_response(data), **({'parsed': json.loads(data.output_text)} if mode == 'parse' else {})}
+    if mode == 'helper':
+        text = ''
+        with client.responses.stream(**params) as stream:
+            for event in stream:
+                if event.type == 'response.output_text.delta':
+                    text += event.delta
+            data = stream.get_final_response()
+        assert text == data.output_text, 'text events differ from the response'
+        return of_response(data)
+    text, last, number = '', None, 0
+    for event in client.responses.create(stream=True, **params):
+        assert event.sequence_number == number, 'sequence_number'
+        number += 1
+        if event.type == 'response.output_text.delta':
+            text += event.delta
+        last = getattr(event, 'response', None) or last
+        assert event.type not in ('response.failed', 'error'), f'failed: {event}'
+    assert text == last.output_text, 'deltas differ from the response'
+    return {**of_response(last), 'chunks': number}
+
+
 def follow_up(one, first):
     params = copy.deepcopy(one['params'])
-    if one['api'] == 'openai':
+    if one['api'] == 'responses':
+        params['input'] += first['output'] + [{'type': 'function_call_output', 'call_id': i, 'output': one['results'][n]} for i, n, _ in first['calls']]
+    elif one['api'] == 'openai':
         params['messages'].append(first['message'])
         params['messages'] += [{'role': 'tool', 'tool_call_id': i, 'content': one['results'][n]} for i, n, _ in first['calls']]
     else:
@@ -140,8 +182,8 @@ def perform(one):
     out = {'name': one['name']}
     options = {'base_url': one['base'], 'api_key': one['key'], 'max_retries': one.get('retries', 0), 'timeout': 20, 'default_headers': one.get('headers') or {}}
     try:
-        if one['api'] == 'openai':
-            client, ask = openai.OpenAI(**options), chat
+        if one['api'] in ('openai', 'responses'):
+            client, ask = openai.OpenAI(**options), chat if one['api'] == 'openai' else responses
         else:
             client, ask = anthropic.Anthropic(**options), messages
         if one['mode'] == 'models':
