@@ -1,5 +1,5 @@
-#ifndef R2A_PROTO_GEMINI_INTERNAL_H
-#define R2A_PROTO_GEMINI_INTERNAL_H
+#ifndef R2A_PROTO_GEMINI_H
+#define R2A_PROTO_GEMINI_H
 
 #include "common.h"
 #include "member.h"
