@@ -76,12 +76,13 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
     12u /* bytes a decoder holds back: an escape, a UTF-8 sequence, a surrogate pair */
 #define CALL_ARGS_BYTES_MAX  1048576u /* arguments of one call that must be gathered */
 #define CALLS_ARGS_BYTES_MAX 4194304u /* all such arguments of one answer */
+#define RECALL_BLOCKS_MAX    8u       /* reasoning blocks kept for one call; more -> none of them */
 #define OPEN_CALLS_MAX       128u     /* tool calls open at once in one answer */
 #define SCHEMA_DEPTH_MAX     32u      /* $ref chain and nesting while a schema is rewritten */
 #define SCHEMA_BYTES_MAX     262144u  /* one rewritten tool schema */
 #define SCHEMA_SUM_BYTES_MAX 2097152u /* all rewritten schemas of one request */
 
-#define EMBED_INPUTS_MAX     2048u    /* texts of one translated embedding call, as OpenAI has it */
+#define EMBED_INPUTS_MAX 2048u /* texts of one translated embedding call, as OpenAI has it */
 
 /* --- net --- */
 #define CONN_KEEP_BYTES        65536u  /* received ahead of the owner; more -> reading stops */

@@ -263,16 +263,16 @@ static struct slice tenant_of(const struct exchange *ex)
     return ex->key ? ex->key->name : (struct slice){0};
 }
 
-static bool find_reasoning(struct recall *recall, struct text call_id, struct slice minter,
-                           uint8_t *family, struct slice *seal, struct slice *item_id,
-                           struct slice *reasoning)
+static bool find_reasoning(struct recall *recall, struct text call_id, uint32_t index,
+                           struct slice minter, uint8_t *family, struct slice *seal,
+                           struct slice *item_id, struct slice *reasoning)
 {
     struct exchange *ex = container_of(recall, struct ex_recall, recall)->ex;
     struct arena *arena = &ex->request->arena;
     struct vault_entry entry;
     struct slice id;
 
-    if (!text_to_plain(call_id, arena, &id) ||
+    if (!text_to_plain(call_id, arena, &id) || !keep_key(id, index, arena, &id) ||
         !vault_find(gateway_vault(ex->worker->gateway), tenant_of(ex), minter, id,
                     loop_now_ms(&ex->worker->loop), arena, &entry))
         return false;

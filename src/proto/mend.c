@@ -561,6 +561,8 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
     while (slots < calls * 2)
         slots *= 2;
     work->parts_max = parts + 2 * calls + assistants + 8;
+    if (work->target->recall != NULL)
+        work->parts_max += (RECALL_BLOCKS_MAX - 1) * (calls < assistants ? calls : assistants);
     work->turns_max = turns + assistants + 8;
     mend->parts = arena_take(mend->arena, work->parts_max * sizeof(*mend->parts));
     mend->order = arena_take(mend->arena, work->parts_max * sizeof(*mend->order));

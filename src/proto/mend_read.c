@@ -103,6 +103,34 @@ static void drop_unsealed(struct mend_work *work, struct mend_draft *turn, bool 
     }
 }
 
+/* The blocks before the last one, if any, go before it. */
+static void recall_earlier(struct mend_work *work, struct mend_draft *turn, struct text call_id)
+{
+    struct recall *recall = work->target->recall;
+
+    for (uint32_t i = 1; i < RECALL_BLOCKS_MAX; i++) {
+        struct slice secret = {0}, item_id = {0}, reasoning = {0};
+        struct seal seal = {0};
+        uint32_t reason;
+
+        if (!recall->find(recall, call_id, i, work->target->minter, &seal.family, &secret, &item_id,
+                          &reasoning))
+            return;
+        if (secret.len > 0 && strchr(work->rules->seals, seal.family) == NULL)
+            secret.len = 0;
+        if (secret.len == 0 &&
+            (work->rules->reason_echo == OC_REASON_ECHO_NONE || reasoning.len == 0))
+            continue;
+        seal.secret = text_plain(arena_copy(work->mend->arena, secret));
+        seal.item_id = text_plain(arena_copy(work->mend->arena, item_id));
+        reason = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
+        mend_extra_of(work, reason)->before = arena_copy(work->mend->arena, reasoning);
+        if (seal.secret.len > 0)
+            set_seal(work, reason, &seal);
+        mend_link_after(work, turn, MEND_NONE, reason);
+    }
+}
+
 /* What the vault kept for clients that return nothing. */
 static void recall(struct mend_work *work, struct mend_draft *turn)
 {
@@ -120,7 +148,7 @@ static void recall(struct mend_work *work, struct mend_draft *turn)
             if (parts[at].extra != NULL && parts[at].extra->seal.len > 0)
                 continue;
             first_call = at;
-            if (!recall->find(recall, work->mend->tape->events[parts[at].event].u.open.id,
+            if (!recall->find(recall, work->mend->tape->events[parts[at].event].u.open.id, 0,
                               work->target->minter, &seal.family, &secret, &item_id, &reasoning))
                 continue;
             seal.secret = text_plain(arena_copy(work->mend->arena, secret));
@@ -137,6 +165,7 @@ static void recall(struct mend_work *work, struct mend_draft *turn)
                 if (seal.secret.len > 0)
                     set_seal(work, reason, &seal);
                 mend_link_after(work, turn, MEND_NONE, reason);
+                recall_earlier(work, turn, work->mend->tape->events[parts[at].event].u.open.id);
                 return;
             }
         } else if (parts[at].kind == IR_PART_REASON || parts[at].kind == IR_PART_REDACTED) {

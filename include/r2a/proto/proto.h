@@ -10,11 +10,13 @@
 #include "r2a/ir/tape.h"
 #include "r2a/proto/profile.h"
 
-/* The vault behind a function pointer: the seal kept for a tool call of this tenant, or an empty
- * slice. `reasoning` gets the text that went with it. */
+/* The vault behind a function pointer: the reasoning kept for a tool call of this tenant. `index`
+ * counts its blocks back from the call: 0 is the last one before it, below RECALL_BLOCKS_MAX; the
+ * first miss ends them. The seal may be empty; `reasoning` gets the text that went with it. */
 struct recall {
-    bool (*find)(struct recall *recall, struct text call_id, struct slice minter, uint8_t *family,
-                 struct slice *seal, struct slice *item_id, struct slice *reasoning);
+    bool (*find)(struct recall *recall, struct text call_id, uint32_t index, struct slice minter,
+                 uint8_t *family, struct slice *seal, struct slice *item_id,
+                 struct slice *reasoning);
 };
 
 enum system_mode { SYSTEM_APPEND, SYSTEM_OVERRIDE };

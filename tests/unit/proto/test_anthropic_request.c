@@ -703,13 +703,19 @@ struct memory {
     struct recall recall;
 };
 
-static bool find(struct recall *recall, struct text call_id, struct slice minter, uint8_t *family,
-                 struct slice *seal, struct slice *item_id, struct slice *reasoning)
+static bool find(struct recall *recall, struct text call_id, uint32_t index, struct slice minter,
+                 uint8_t *family, struct slice *seal, struct slice *item_id,
+                 struct slice *reasoning)
 {
     (void)recall;
     (void)item_id;
-    if (!text_is(call_id, S("a1")) || !slice_eq(minter, S("anthropic")))
+    if (!text_is(call_id, S("a1")) || !slice_eq(minter, S("anthropic")) || index > 1)
         return false;
+    if (index == 1) {
+        *family = IR_SEAL_REDACTED;
+        *seal = S("FIRST");
+        return true;
+    }
     *family = IR_SEAL_SIGNATURE;
     *seal = S("KEPT");
     *reasoning = S("hm \"so\"");
@@ -727,7 +733,8 @@ Test(anthropic_request, regression_28_kept_reasoning_comes_back_before_its_call)
                 ",{'role':'tool','tool_call_id':'a1','content':'A'},"
                 "{'role':'tool','tool_call_id':'b2','content':'B'}]}");
     expect_has(&kit, out,
-               "{'role':'assistant','content':[{'type':'thinking','thinking':'hm \\'so\\'',"
+               "{'role':'assistant','content':[{'type':'redacted_thinking','data':'FIRST'},"
+               "{'type':'thinking','thinking':'hm \\'so\\'',"
                "'signature':'KEPT'},{'type':'tool_use','id':'a1'");
     expect_has(&kit, out, "'thinking':{'type':'enabled'");
 }
