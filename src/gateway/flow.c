@@ -3,6 +3,7 @@
 #include "exchange.h"
 #include "front.h"
 #include "r2a/core/check.h"
+#include "r2a/core/str.h"
 #include "worker.h"
 
 /* The way of an answer: what the upstream's frames and events do to an exchange, and how bytes get
@@ -296,6 +297,10 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
         if (ex->target.proto->relay_hides && ex->target.proto->relay_hides(ex->brief, frame))
             return;
         rope_put(ex_out(ex), frame->raw);
+        /* An event is complete at the CR of its blank line's CRLF; of the last one the LF, which a
+         * later read would bring, is not waited for. */
+        if (ex->has_ended && str_ends(frame->raw, S("\n\r")))
+            rope_put_char(ex_out(ex), '\n');
         return;
     }
     if (err != R2A_OK && !ex->has_ended && !ex->is_apart) {
