@@ -1,4 +1,5 @@
-/* Bump allocation in a chain of blocks. Small arenas cost 1 KiB; what does not fit the usual blocks
+/* Bump allocation in a chain of blocks. Small arenas cost 1 KiB and grow by as little as they can,
+ * since a stream waits with what it has; larger ones by leaps. What does not fit the usual blocks
  * gets one of its own, put behind the newest so that the rest of that one is not lost. */
 #include "r2a/core/arena.h"
 
@@ -9,12 +10,16 @@
 
 struct arena_block {
     struct arena_block *next;
-    size_t size; /* as taken from mem */
+    uint32_t size; /* as taken from mem */
+    uint32_t used; /* of a block that is not the newest */
 };
 
-#define HEADER    sizeof(struct arena_block)
-#define ALIGN     ((size_t)16)
-#define BLOCK_MAX ((size_t)16384)
+#define HEADER           sizeof(struct arena_block)
+#define ALIGN            ((size_t)16)
+#define BLOCK_SMALL      ((size_t)256)
+#define BLOCK_FIRST      ((size_t)1024)
+#define BLOCK_MAX        ((size_t)16384)
+#define SMALL_BLOCKS_MAX 4u
 
 _Static_assert(HEADER % ALIGN == 0, "what follows the header is aligned");
 
@@ -25,7 +30,8 @@ static struct arena_block *block_new(struct arena *arena, size_t size)
     if (block == NULL)
         return NULL;
     block->next = NULL;
-    block->size = size;
+    block->size = (uint32_t)size;
+    block->used = (uint32_t)size;
     return block;
 }
 
@@ -36,7 +42,7 @@ void *arena_take(struct arena *arena, size_t size)
 {
     struct arena_block *block;
 
-    if (size > SIZE_MAX / 2)
+    if (size > UINT32_MAX / 2)
         return NULL;
     block = block_new(arena, HEADER + size);
     if (block == NULL)
@@ -64,22 +70,51 @@ static void *take_alone(struct arena *arena, size_t size)
     return (char *)block + HEADER;
 }
 
+static size_t next_size(const struct arena *arena, size_t size)
+{
+    uint32_t count = 0;
+
+    for (const struct arena_block *block = arena->block; block != NULL; block = block->next) {
+        if (block->size > BLOCK_FIRST)
+            return block->size >= 4 * BLOCK_FIRST ? BLOCK_MAX : 4 * BLOCK_FIRST;
+        count++;
+    }
+    if (count >= SMALL_BLOCKS_MAX)
+        return 4 * BLOCK_FIRST;
+    return count > 1 && HEADER + size <= BLOCK_SMALL ? BLOCK_SMALL : BLOCK_FIRST;
+}
+
 static bool grow(struct arena *arena, size_t size)
 {
-    size_t want = 1024;
+    size_t want = next_size(arena, size);
     struct arena_block *block;
 
-    if (arena->block != NULL)
-        want = arena->block->size >= 4096 ? BLOCK_MAX : arena->block->size * 4;
     while (want < HEADER + size)
         want *= 4;
     block = block_new(arena, want);
     if (block == NULL)
         return false;
     block->next = arena->block;
+    if (block->next != NULL && arena->used < block->next->size)
+        block->next->used = arena->used;
     arena->block = block;
     arena->used = (uint32_t)HEADER;
     return true;
+}
+
+/* What older blocks have left: the rest of a small one may be all that a stream still needs. */
+static void *take_rest(struct arena *arena, size_t size)
+{
+    struct arena_block *block = arena->block;
+
+    for (uint32_t i = 0; block != NULL && i < SMALL_BLOCKS_MAX; i++) {
+        block = block->next;
+        if (block != NULL && size <= block->size - block->used) {
+            block->used += (uint32_t)size;
+            return (char *)block + block->used - size;
+        }
+    }
+    return NULL;
 }
 
 void *arena_take(struct arena *arena, size_t size)
@@ -88,9 +123,12 @@ void *arena_take(struct arena *arena, size_t size)
     void *piece;
 
     if (__builtin_expect(size > BLOCK_MAX - HEADER, 0))
-        return size > SIZE_MAX / 2 ? NULL : take_alone(arena, size);
+        return size > UINT32_MAX / 2 ? NULL : take_alone(arena, size);
     if (arena->block == NULL || arena->used >= arena->block->size ||
         rounded > arena->block->size - arena->used) {
+        piece = take_rest(arena, rounded);
+        if (piece != NULL)
+            return piece;
         if (!grow(arena, rounded))
             return NULL;
     }

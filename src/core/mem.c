@@ -36,7 +36,7 @@
 #define COMMIT_MIN      ((size_t)64 << 10) /* step of mprotect, grows with the class */
 #define COMMIT_MAX      ((size_t)1 << 20)
 #define CACHE_BYTES_MAX ((size_t)256 << 10) /* large blocks that keep their pages */
-#define RESET_BYTES_MIN ((size_t)1 << 20)   /* an unused small class larger than this */
+#define RESET_BYTES_MIN ((size_t)512 << 10) /* an unused small class larger than this */
 #define RESET_KEEP      ((size_t)256 << 10) /* … is cut back to this */
 #define CREDIT_BYTES    ((size_t)64 << 10)  /* charged ahead, to spare the shared counter */
 #define CREDIT_SHARE    256u                /* … but at most this part of a small budget */

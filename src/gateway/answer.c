@@ -81,9 +81,8 @@ void ex_send_stream_head(struct exchange *ex)
     else if (ex->is_stream)
         h1_write_raw(out, S("content-type: application/json\r\ncache-control: no-cache\r\n"
                             "x-accel-buffering: no\r\n"));
-    else if (ex->call.content_type_len > 0)
-        h1_write_id(out, HEADER_CONTENT_TYPE,
-                    slice_of(ex->call.content_type, ex->call.content_type_len));
+    else if (ex->call.content_type.len > 0)
+        h1_write_id(out, HEADER_CONTENT_TYPE, ex->call.content_type);
     if (has_length)
         h1_write_id_u64(out, HEADER_CONTENT_LENGTH, ex->call.length);
     if (ex->is_chunked)
@@ -128,7 +127,8 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
         else if (fault->retry_after_ms >= 0)
             h1_write_id_u64(out, HEADER_RETRY_AFTER,
                             (uint64_t)(fault->retry_after_ms + 999) / 1000);
-        if (fault->retry_after_ms >= 0 && fault->is_upstream && ex->up_retry_after_ms.len > 0)
+        if (fault->retry_after_ms >= 0 && fault->is_upstream && ex->failure &&
+            ex->failure->retry_after_ms.len > 0)
             h1_write_id_u64(out, HEADER_RETRY_AFTER_MS, (uint64_t)fault->retry_after_ms);
         if (fault->should_retry >= 0)
             h1_write_id(out, HEADER_X_SHOULD_RETRY, fault->should_retry ? S("true") : S("false"));
@@ -244,11 +244,12 @@ void ex_answer_fault(struct exchange *ex, const struct fault *source)
     if (ex->ended_in == '-')
         ex->ended_in = ex_phase_letter(ex);
     log_fault(ex, &fault);
-    if (ex->error_body.len > 0 && fault.is_upstream && fault.kind != FAULT_UP_AUTH) {
-        rope_put(&body, ex->error_body);
+    if (ex->failure && ex->failure->error_body.len > 0 && fault.is_upstream &&
+        fault.kind != FAULT_UP_AUTH) {
+        rope_put(&body, ex->failure->error_body);
         answer(ex, fault.upstream_status,
-               ex->error_type.len ? ex->error_type : S("application/json"), &body, &fault,
-               (struct slice){0});
+               ex->failure->error_type.len ? ex->failure->error_type : S("application/json"), &body,
+               &fault, (struct slice){0});
         return;
     }
     fault.request_id = ex->id;

@@ -35,6 +35,7 @@ bool ex_make_brief(struct exchange *ex)
     }
     brief->operation = ex->operation == ROUTE_COUNT ? BRIEF_COUNT : BRIEF_GENERATE;
     brief->arena = &ex->arena;
+    brief->scratch = &request->arena;
     brief->mem = ex->worker->mem;
     brief->memo = &request->memo;
     brief->random[0] = random_u64();
@@ -297,8 +298,8 @@ static void set_target(struct exchange *ex, const struct route_candidate *candid
     target->is_stream = ex->is_stream;
     target->system_text = ex->config->system_text;
     target->system_mode = ex->config->system_mode;
-    ex->recall = (struct ex_recall){.recall = {.find = find_reasoning}, .ex = ex};
-    target->recall = &ex->recall.recall;
+    ex->request->recall = (struct ex_recall){.recall = {.find = find_reasoning}, .ex = ex};
+    target->recall = &ex->request->recall.recall; /* asked while the request is encoded */
     ex->model_hash = fnv1a_64(target->model) | 1; /* 0 stands for the whole credential */
     set_profile(ex);
     ex->is_relay = ex->operation == ROUTE_EMBED
@@ -466,7 +467,7 @@ static void echo_step(struct exchange *ex)
 
     if (conn_is_congested(
             ex->front->conn)) { /* nobody calls us when the client has caught up: look again */
-        loop_timer_arm(&ex->worker->loop, &ex->call.echo_timer,
+        loop_timer_arm(&ex->worker->loop, &ex->request->echo_timer,
                        loop_now_ms(&ex->worker->loop) + ECHO_WAIT_MS);
         return;
     }
@@ -485,14 +486,14 @@ static void echo_step(struct exchange *ex)
     ex->call.has_answer = true;
     ex_after_bytes(ex);
     if (more > 0 && ex->state == EX_STREAM)
-        loop_timer_arm(&ex->worker->loop, &ex->call.echo_timer,
+        loop_timer_arm(&ex->worker->loop, &ex->request->echo_timer,
                        loop_now_ms(&ex->worker->loop) + (delay > 0 ? delay : 1));
 }
 
 static void on_echo_timer(struct timer *timer, uint64_t now_ms)
 {
     (void)now_ms;
-    echo_step(container_of(timer, struct exchange, call.echo_timer));
+    echo_step(container_of(timer, struct ex_request, echo_timer)->recall.ex);
 }
 
 static void start_echo(struct exchange *ex)
@@ -516,7 +517,7 @@ static void start_echo(struct exchange *ex)
     ex->keeps_tape = true; /* its words are the request's */
     ex_enter(ex, EX_SEND);
     ex_enter(ex, EX_WAIT);
-    ex->call.echo_timer.fn = on_echo_timer;
+    ex->request->echo_timer.fn = on_echo_timer;
     echo_open(&ex->request->echo, &ex->request->tape, ex->brief);
     echo_step(ex);
 }
@@ -570,8 +571,8 @@ static void refuse_cooling(struct exchange *ex, uint64_t until_ms, enum board_ca
 {
     struct fault fault;
 
-    if (ex->fault.message.len > 0) { /* the last real error says more */
-        ex_answer_fault(ex, &ex->fault);
+    if (ex->failure && ex->failure->fault.message.len > 0) { /* the last real error says more */
+        ex_answer_fault(ex, &ex->failure->fault);
         return;
     }
     switch (cause) {
@@ -696,16 +697,17 @@ void ex_next_attempt(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
     const struct provider *kind = ex->provider->kind;
+    const struct fault *fault = &ex_failure(ex)->fault;
     struct retry_facts facts = {
-        .verdict = kind->classify ? kind->classify(&ex->fault) : provider_classify(&ex->fault),
-        .phase = (enum fault_phase)ex->fault.phase,
+        .verdict = kind->classify ? kind->classify(fault) : provider_classify(fault),
+        .phase = (enum fault_phase)fault->phase,
         .has_content = ex->has_content || ex->request == NULL ||
                        (ex->request->pass && ex->request->pass->is_sent),
         .attempts = ex->attempts,
         .rule = route_retry(ex->config, ex->provider),
-        .retry_after_ms = ex->fault.retry_after_ms,
-        .should_retry = ex->fault.should_retry,
-        .is_settled = is_settled(ex->fault.err),
+        .retry_after_ms = fault->retry_after_ms,
+        .should_retry = fault->should_retry,
+        .is_settled = is_settled(fault->err),
         .random = random_u64(),
     };
     struct retry_decision decision;
@@ -724,7 +726,7 @@ void ex_next_attempt(struct exchange *ex)
         board_cool(worker->board, ex->credential->board, decision.cools_model ? ex->model_hash : 0,
                    cause_of(facts.verdict), loop_now_ms(&worker->loop) + decision.cool_ms);
     if (decision.step == RETRY_GIVE_UP) {
-        ex_answer_fault(ex, &ex->fault);
+        ex_answer_fault(ex, fault);
         return;
     }
     call_free(ex);
@@ -779,11 +781,18 @@ static void keep_answer_facts(struct exchange *ex, const struct h1_response *hea
     if (id.len > 0)
         ex->upstream_id = arena_copy(&ex->arena, slice_head(id, 128));
     ex->upstream_status = head->status;
-    ex->up_retry_after = arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER), 64));
-    ex->up_retry_after_ms =
-        arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER_MS), 32));
-    ex->up_should_retry =
-        arena_copy(&ex->arena, slice_head(header(head, HEADER_X_SHOULD_RETRY), 8));
+    if (ex->call.is_error) {
+        struct ex_failure *failure = ex_failure(ex);
+
+        failure->retry_after =
+            arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER), 64));
+        failure->retry_after_ms =
+            arena_copy(&ex->arena, slice_head(header(head, HEADER_RETRY_AFTER_MS), 32));
+        failure->should_retry =
+            arena_copy(&ex->arena, slice_head(header(head, HEADER_X_SHOULD_RETRY), 8));
+    } else if (ex->failure) {
+        ex->failure->retry_after_ms = (struct slice){0}; /* an earlier attempt's */
+    }
 }
 
 void ex_on_answer(struct exchange *ex, const struct h1_response *head)
@@ -833,23 +842,24 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
 
 void ex_on_error_answer(struct exchange *ex, struct slice body)
 {
+    struct ex_failure *failure = ex_failure(ex);
     struct fault fault;
     uint64_t pause_ms;
     struct slice secret = ex->credential ? ex->credential->key : (struct slice){0};
     struct fault_source facts = {
         .status = ex->call.status,
-        .content_type = slice_of(ex->call.content_type, ex->call.content_type_len),
+        .content_type = ex->call.content_type,
         .body = body,
         .secrets = &secret,
         .secrets_count = secret.len > 0 ? 1 : 0,
-        .retry_after = ex->up_retry_after,
-        .retry_after_ms = ex->up_retry_after_ms,
-        .should_retry = ex->up_should_retry,
+        .retry_after = failure->retry_after,
+        .retry_after_ms = failure->retry_after_ms,
+        .should_retry = failure->should_retry,
     };
 
     fault_read(&facts, &ex->arena, &fault);
     if (fault.retry_after_ms < 0 && /* a date: a pure room has no clock */
-        http_retry_after_parse(ex->up_retry_after, loop_wall_ms(&ex->worker->loop), &pause_ms))
+        http_retry_after_parse(failure->retry_after, loop_wall_ms(&ex->worker->loop), &pause_ms))
         fault.retry_after_ms = (int64_t)pause_ms;
     fault.phase = FAULT_PHASE_HEAD;
     fault.is_upstream = true;
@@ -861,10 +871,10 @@ void ex_on_error_answer(struct exchange *ex, struct slice body)
     }
     if (ex->is_relay && (ex->credential == NULL || ex->credential->key.len == 0 ||
                          str_find(body, ex->credential->key) == body.len)) {
-        ex->error_body = arena_copy(&ex->arena, body);
-        ex->error_type = arena_copy(&ex->arena, facts.content_type);
+        failure->error_body = arena_copy(&ex->arena, body);
+        failure->error_type = arena_copy(&ex->arena, facts.content_type);
     } else {
-        ex->error_body = (struct slice){0};
+        failure->error_body = (struct slice){0};
     }
     ex_on_attempt_failed(ex, &fault);
 }

@@ -11,9 +11,10 @@
  * the frames mean, and what a failure leads to, is the exchange's. After every call into ex_on_*
  * the call may have been cancelled: `call->up` tells. */
 
-#define ERROR_BODY_BYTES_MAX 65536u /* of an upstream's error answer that is read */
-#define COPY_BYTES_MAX       3072u /* a request up to this size is copied into the connection's rope */
-#define HEAD_ROOM_BYTES      768u /* of a request, usually */
+#define ERROR_BODY_BYTES_MAX   65536u /* of an upstream's error answer that is read */
+#define CONTENT_TYPE_BYTES_MAX 96u
+#define COPY_BYTES_MAX         3072u /* a request up to this size is copied into the connection's rope */
+#define HEAD_ROOM_BYTES        768u /* of a request, usually */
 
 static struct exchange *exchange_of(struct call *call)
 {
@@ -209,15 +210,6 @@ void call_on_upstream(struct call *call, struct upstream *upstream)
     ex_on_connected(ex);
 }
 
-static void keep_content_type(struct call *call, struct slice value)
-{
-    size_t len = value.len < sizeof(call->content_type) ? value.len : sizeof(call->content_type);
-
-    if (len > 0)
-        memcpy(call->content_type, value.ptr, len);
-    call->content_type_len = (uint8_t)len;
-}
-
 /* How the events of a stream are cut out of it; NULL: the answer is one document. Gemini's clients
  * may have asked for an array, which only a relay gets: else the upstream was asked for events. */
 static const struct framing *framing_of(const struct exchange *ex, struct slice type)
@@ -249,7 +241,8 @@ static void on_head(struct call *call, const struct h1_response *head)
     call->is_error = head->status < 200 || head->status > 299;
     framing = framing_of(ex, type);
     call->is_event_stream = framing != NULL;
-    keep_content_type(call, type);
+    if (!call->is_event_stream || call->is_error)
+        call->content_type = arena_copy(&ex->arena, slice_head(type, CONTENT_TYPE_BYTES_MAX));
     call->has_length = head->body == HTTP_BODY_LENGTH || head->body == HTTP_BODY_NONE;
     call->length = head->body == HTTP_BODY_LENGTH ? head->content_length : 0;
     if (coding.len > 0 && !http_token_eq(coding, S("identity")) &&

@@ -41,9 +41,7 @@ struct call {
     bool is_event_stream;
     bool has_length; /* of the answer's body */
     uint64_t length;
-    struct timer echo_timer; /* no upstream: when the next word is due */
-    char content_type[96];   /* of the answer, cut */
-    uint8_t content_type_len;
+    struct slice content_type; /* of an answer that is no event stream, cut; in the arena */
 };
 
 /* Starts: the encoded request is ex->request->encoded. */

@@ -84,8 +84,8 @@ void chore_on_failed(struct exchange *ex)
     struct worker *worker = ex->worker;
 
     log_event(LOG_INFO, "gateway", "models_not_listed", log_kv_str("provider", ex->provider->name),
-              log_kv_z("kind", fault_rows[ex->fault.kind].name),
-              log_kv_u64("status", ex->fault.upstream_status));
+              log_kv_z("kind", fault_rows[ex_failure(ex)->fault.kind].name),
+              log_kv_u64("status", ex_failure(ex)->fault.upstream_status));
     catalog_failed(gateway_catalog(worker->gateway), ex->provider->name,
                    loop_now_ms(&worker->loop));
     ex_finish(ex);

@@ -15,7 +15,7 @@ void chore_list_models(struct worker *worker, struct config *config,
                        const struct provider_instance *provider);
 /* The answer's document. */
 void chore_on_document(struct exchange *ex, struct slice body);
-/* It failed: ex->fault says why. */
+/* It failed: ex->failure says why. */
 void chore_on_failed(struct exchange *ex);
 
 #endif

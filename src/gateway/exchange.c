@@ -218,6 +218,7 @@ void ex_release_request(struct exchange *ex)
         (!ex->has_ended && (ex->keeps_tape || (ex->brief && ex->brief->keeps_request))))
         return;
     pass_free(ex);
+    loop_timer_cancel(&ex->worker->loop, &request->echo_timer);
     rope_clear(&request->encoded);
     rope_clear(&request->retired);
     ir_tape_clear(&request->tape);
@@ -376,7 +377,8 @@ static void conclude(struct exchange *ex)
     ex_enter(ex, EX_DONE);
     loop_timer_cancel(&worker->loop, &ex->quiet);
     loop_timer_cancel(&worker->loop, &ex->total);
-    loop_timer_cancel(&worker->loop, &ex->call.echo_timer);
+    if (ex->request)
+        loop_timer_cancel(&worker->loop, &ex->request->echo_timer);
     worker->exchanges_open--;
     free_exchange(ex);
     if (front)
@@ -516,7 +518,7 @@ static void on_quiet(struct timer *timer, uint64_t now_ms)
             return;
         }
         ex->is_apart = false;
-        ex_break_stream(ex, &ex->fault);
+        ex_break_stream(ex, &ex->failure->fault);
         return;
     }
     if (ex->has_ended || ex->state == EX_DONE || ex->state == EX_LAST || ex->call.is_paused)

@@ -34,6 +34,12 @@ enum ex_state {
     EX_STATES,
 };
 
+/* What the vault answers to an encoder. */
+struct ex_recall {
+    struct recall recall;
+    struct exchange *ex;
+};
+
 /* What goes with the request until no other attempt can need it: given back with the first content.
  */
 struct ex_request {
@@ -59,12 +65,16 @@ struct ex_request {
     struct route_plan plan;
     struct loss loss;
     struct echo echo;
+    struct timer echo_timer; /* no upstream: when the next word is due */
+    struct ex_recall recall;
 };
 
-/* What the vault answers to an encoder. */
-struct ex_recall {
-    struct recall recall;
-    struct exchange *ex;
+/* Why the last attempt failed, and what its answer said with it. Most exchanges never need one. */
+struct ex_failure {
+    struct fault fault;      /* texts in the exchange's arena, as all that follows */
+    struct slice error_body; /* a relayed upstream's own error answer */
+    struct slice error_type; /* and its content type */
+    struct slice retry_after, retry_after_ms, should_retry; /* headers of that answer */
 };
 
 struct exchange {
@@ -84,8 +94,8 @@ struct exchange {
     bool is_relay;
     bool has_content; /* the upstream produced something a client can see */
     bool has_ended;   /* END or ERROR went to the client */
-    bool has_failed;  /* the attempt failed before content: `fault` says why */
-    bool is_apart;    /* an error waits until what came before it has left: `fault` */
+    bool has_failed;  /* the attempt failed before content: `failure` says why */
+    bool is_apart;    /* an error waits until what came before it has left: `failure` */
     bool is_broken;   /* the stream ended in an error */
     bool is_flowing;  /* a plain answer too large to keep passes through */
     bool in_callback;
@@ -108,40 +118,35 @@ struct exchange {
     const struct credential *credential;
     const struct cfg_key *key;
     const struct cfg_route *route;
+    uint64_t model_hash; /* of target.model, for the board */
     uint8_t candidate;   /* index in the plan */
     uint8_t attempts;    /* with the current key */
-    uint64_t model_hash; /* of target.model, for the board */
+    uint8_t stop;        /* enum ir_stop + 1; 0: none */
+    uint8_t operation;   /* enum route_op */
     uint32_t keys_tried; /* bit per credential (first 32) of the current provider */
     uint32_t sent;       /* requests sent upstream in all */
     bool is_key_admitted;
     bool is_provider_set;
     bool wait_is_backoff;
-    uint8_t next;            /* what EX_QUEUE waits for: enum retry_step */
-    struct fault fault;      /* why the last attempt failed; texts in `arena` */
-    struct slice error_body; /* a relayed upstream's own error answer, in `arena` */
-    struct slice error_type; /* and its content type */
-    uint32_t lent;           /* upstream connections that may still borrow our memory */
+    uint8_t next;               /* what EX_QUEUE waits for: enum retry_step */
+    struct ex_failure *failure; /* in `arena`; NULL: nothing has failed (ex_failure) */
 
     struct embed embed; /* ROUTE_EMBED */
     struct keep *keep;  /* in `arena`; NULL: nothing is to be kept */
-    struct ex_recall recall;
 
     /* facts for the log */
     struct ir_usage usage;
     uint64_t out_text_bytes; /* generated text, for an estimate */
-    uint8_t stop;            /* enum ir_stop + 1; 0: none */
     uint64_t started_ms;
-    int64_t first_token_ms; /* since started, -1 */
+    int32_t first_token_ms; /* since started, -1 */
+    uint32_t lent;          /* upstream connections that may still borrow our memory */
     uint64_t bytes_in, bytes_out;
     uint16_t status, upstream_status;
     char ended_by, ended_in;
     uint16_t dropped;
-    uint8_t operation;         /* enum route_op */
     struct slice id;           /* x-request-id, in arena */
     struct slice path, method; /* for the log, in arena */
     struct slice upstream_id;
-    struct slice up_retry_after, up_retry_after_ms,
-        up_should_retry;        /* headers of its last answer */
     struct slice dropped_names; /* the header's value, in arena */
     struct slice origin;        /* CORS: to be allowed, or empty */
     const char *error;
@@ -227,6 +232,8 @@ void ex_on_error_answer(struct exchange *ex, struct slice body);
 void ex_on_count(struct exchange *ex, struct slice body);
 /* Gives the request's memory back; no further attempt is possible. */
 void ex_release_request(struct exchange *ex);
+/* Where the last failure is kept; never NULL. */
+struct ex_failure *ex_failure(struct exchange *ex);
 /* Copies a fault's texts into the exchange. */
 void ex_set_fault(struct exchange *ex, const struct fault *fault);
 void ex_flush(struct exchange *ex);

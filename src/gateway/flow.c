@@ -119,7 +119,7 @@ static void first_content(struct exchange *ex)
     struct loop *loop = &ex->worker->loop;
 
     ex->has_content = true;
-    ex->first_token_ms = (int64_t)(loop_now_ms(loop) - ex->started_ms);
+    ex->first_token_ms = (int32_t)(loop_now_ms(loop) - ex->started_ms);
     metrics_first_token(ex->worker->metrics, (uint64_t)ex->first_token_ms);
     if (ex->credential)
         board_warm(ex->worker->board, ex->credential->board, ex->model_hash);
@@ -136,10 +136,19 @@ static bool is_content(const struct ir_event *event)
                                                                  event->what == IR_PART_REDACTED));
 }
 
+struct ex_failure *ex_failure(struct exchange *ex)
+{
+    if (ex->failure == NULL)
+        ex->failure = arena_take_zero(&ex->arena, sizeof(*ex->failure));
+    if (ex->failure == NULL) /* no memory at all: whoever fails last is heard */
+        ex->failure = &ex->worker->failure_spare;
+    return ex->failure;
+}
+
 /* A fault is about to outlive the call that brought it. */
 void ex_set_fault(struct exchange *ex, const struct fault *fault)
 {
-    struct fault *kept = &ex->fault;
+    struct fault *kept = &ex_failure(ex)->fault;
     struct text *texts[] = {&kept->message, &kept->code, &kept->type, &kept->param};
 
     *kept = *fault;
@@ -288,7 +297,7 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
     if (call->decoder && !(ex->is_relay && ex->has_ended))
         err = ex->target.proto->decode(call->decoder, frame, &ex->sink);
     if (ex->has_failed) {
-        ex_on_attempt_failed(ex, &ex->fault);
+        ex_on_attempt_failed(ex, &ex_failure(ex)->fault);
         return;
     }
     if (ex->is_relay) {
@@ -356,7 +365,7 @@ void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err)
     if (ex->operation != ROUTE_COUNT)
         finish_decoder(ex);
     if (ex->has_failed) {
-        ex_on_attempt_failed(ex, &ex->fault);
+        ex_on_attempt_failed(ex, &ex_failure(ex)->fault);
         return;
     }
     if (ex->is_relay && !ex->has_ended)
@@ -367,7 +376,7 @@ void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err)
 static void answer_relayed(struct exchange *ex)
 {
     struct gather *gather = &ex->call.document.gather;
-    struct slice type = slice_of(ex->call.content_type, ex->call.content_type_len);
+    struct slice type = ex->call.content_type;
     struct rope body = {.mem = ex->worker->mem};
 
     if (gather->len < ROPE_BORROW_BYTES_MIN)
@@ -447,14 +456,14 @@ void ex_on_attempt_failed(struct exchange *ex, const struct fault *fault)
 {
     if (ex->state == EX_DONE || ex->state == EX_LAST)
         return;
-    if (fault != &ex->fault)
+    if (ex->failure == NULL || fault != &ex->failure->fault)
         ex_set_fault(ex, fault);
     ex->has_failed = false;
     if (!ex->is_head_sent) /* else the error event counts it */
-        metric_add(&ex->worker->metrics->faults[ex->fault.phase], 1);
+        metric_add(&ex->worker->metrics->faults[ex->failure->fault.phase], 1);
     call_cancel(ex);
     if (ex->is_head_sent) {
-        ex_break_stream(ex, &ex->fault);
+        ex_break_stream(ex, &ex->failure->fault);
         return;
     }
     if (ex->is_chore)

@@ -5,6 +5,7 @@
 
 #include "audit.h"
 #include "board.h"
+#include "exchange.h"
 #include "metrics.h"
 #include "pool.h"
 #include "r2a/core/slab.h"
@@ -95,6 +96,7 @@ struct worker {
     struct timer stop_timer;
 
     struct profile_entry profiles[PROFILES_KEPT];
+    struct ex_failure failure_spare;
     struct http_header headers[HEADERS_MAX]; /* of the head being parsed */
     pthread_t thread;
     struct op started_op, ended_op; /* to the control thread */

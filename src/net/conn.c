@@ -429,6 +429,10 @@ enum r2a_err conns_open(struct conns *conns, struct loop *loop, uint32_t limit)
     };
     if (!slab_open(&conns->slab, sizeof(struct conn), limit))
         return R2A_ERR_NO_MEMORY;
+    if (!slab_open(&conns->layers, sizeof(struct conn_tls), limit)) {
+        slab_close(&conns->slab);
+        return R2A_ERR_NO_MEMORY;
+    }
     conns->end_timer.fn = on_end_timer;
     conns->starved_hook.fn = conn_feed_starved;
     loop_add_hook(loop, &conns->starved_hook);
@@ -440,6 +444,7 @@ void conns_close(struct conns *conns)
     check(conns->open_count == 0);
     loop_timer_cancel(conns->loop, &conns->end_timer);
     loop_remove_hook(&conns->starved_hook);
+    slab_close(&conns->layers);
     slab_close(&conns->slab);
 }
 

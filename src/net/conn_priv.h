@@ -11,7 +11,7 @@
 
 /* What conn.c and its TLS half (conn_tls.c) share. */
 
-/* A connection's TLS layer: taken from mem when it is opened, so that plain ones cost nothing. */
+/* A connection's TLS layer: taken when it is opened, so that plain ones cost nothing. */
 struct conn_tls {
     struct tls *tls;
     struct rope cipher; /* on its way to the socket */

@@ -32,12 +32,12 @@ static void wake(void *owner, struct tls *tls)
 enum r2a_err conn_tls_open(struct conn *conn, const struct conn_target *target)
 {
     struct mem *mem = conn->conns->mem;
-    struct conn_tls *layer = mem_take(mem, sizeof *layer);
+    struct conn_tls *layer = slab_take(&conn->conns->layers);
     enum r2a_err err = R2A_OK;
 
     if (layer == NULL)
         return R2A_ERR_NO_MEMORY;
-    *layer = (struct conn_tls){.cipher = {.mem = mem}};
+    layer->cipher.mem = mem;
     conn->tls = layer;
     layer->tls = tls_open(target->tls, &target->tls_peer, &layer->cipher, wake, conn, &err);
     return layer->tls != NULL ? R2A_OK : err;
@@ -53,7 +53,7 @@ void conn_tls_free(struct conn *conn)
     if (layer->kept != NULL)
         conn_block_free(mem, &layer->kept, &layer->kept_begin, &layer->kept_end, &layer->kept_size);
     rope_clear(&layer->cipher);
-    mem_give(mem, layer, sizeof *layer);
+    slab_give(&conn->conns->layers, layer);
     conn->tls = NULL;
 }
 

@@ -27,13 +27,13 @@ bool anthropic_write_format_schema(struct rope *out, struct text schema);
 
 /* anthropic_decode.c: the upstream's answer into events. */
 /* Room for the private states; checked where they are defined. */
-#define ANTHROPIC_DECODER_SIZE 512u
+#define ANTHROPIC_DECODER_SIZE 320u
 void anthropic_decoder_init(void *decoder, const struct target *target, const struct brief *brief);
 enum r2a_err anthropic_decode(void *decoder, const struct frame *frame, struct ir_sink *sink);
 enum r2a_err anthropic_finish(void *decoder, struct ir_sink *sink);
 
 /* anthropic_encode.c: events for the client. */
-#define ANTHROPIC_ENCODER_SIZE 896u
+#define ANTHROPIC_ENCODER_SIZE 544u
 void anthropic_encoder_init(void *encoder, const struct brief *brief);
 enum r2a_err anthropic_encode(void *encoder, const struct ir_event *event, struct rope *out);
 void anthropic_encoder_drop(void *encoder);

@@ -92,7 +92,7 @@ struct mend {
     struct text dialect;                    /* of the client */
 };
 
-/* Builds the index in brief->arena and sets brief->minter. Honours target->system_text and
+/* Builds the index in brief->scratch and sets brief->minter. Honours target->system_text and
  * target->recall. OPAQUE parts that are left out are noted in `loss` by their type. Fails with a
  * fault (an empty user message towards AM, too many calls, no conversation at all) or NO_MEMORY. */
 enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,

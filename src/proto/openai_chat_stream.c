@@ -465,7 +465,7 @@ static void make_mould(struct decoder *d, const struct lesson *lesson, struct sl
 {
     const char *value_end, *middle_end, *suffix, *data_end = data.ptr + data.len;
     struct mould *mould = d->mould;
-    size_t prefix_len, middle_len, suffix_len;
+    size_t prefix_len, middle_len, suffix_len, size;
 
     if (lesson->values_count != 1 || lesson->has_others || lesson->value.len == 0)
         return;
@@ -478,16 +478,23 @@ static void make_mould(struct decoder *d, const struct lesson *lesson, struct sl
     prefix_len = (size_t)(lesson->value.ptr - data.ptr);
     middle_len = (size_t)(middle_end - value_end);
     suffix_len = (size_t)(data_end - suffix);
-    if (prefix_len + middle_len + suffix_len > MOULD_BYTES_MAX)
+    size = prefix_len + middle_len + suffix_len;
+    if (size > MOULD_BYTES_MAX)
         return;
-    if (mould == NULL) {
-        mould = d->mould = arena_take(d->brief->arena, sizeof(*mould));
-        if (mould == NULL)
-            return;
-        mould->casts_missed = 0;
-    } else if (++mould->casts_missed == MISSES_MAX) {
+    if (mould != NULL && ++mould->casts_missed == MISSES_MAX) {
         mould->prefix_len = 0; /* this server never writes the same bytes twice */
         return;
+    }
+    if (mould == NULL || size > mould->size) { /* every stream has one: no larger than needed */
+        uint8_t missed = mould != NULL ? mould->casts_missed : 0;
+
+        size = (size + MOULD_BYTES_STEP - 1) / MOULD_BYTES_STEP * MOULD_BYTES_STEP;
+        mould = arena_take(d->brief->arena, sizeof(*mould) + size);
+        if (mould == NULL)
+            return;
+        d->mould = mould;
+        mould->size = (uint16_t)size;
+        mould->casts_missed = missed;
     }
     mould->prefix_len = (uint16_t)prefix_len;
     mould->middle_len = (uint16_t)middle_len;

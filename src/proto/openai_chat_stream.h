@@ -41,7 +41,8 @@ struct choice {
  *
  *   {"id":…,"delta":{"content":"| value |"},…,"obfuscation":"| padding |"}
  *   prefix ----------------------        middle --------------        suffix  */
-#define MOULD_BYTES_MAX 400u
+#define MOULD_BYTES_MAX  400u
+#define MOULD_BYTES_STEP 80u
 struct mould {
     uint16_t prefix_len; /* up to the value's opening quote; 0: no mould yet */
     uint16_t middle_len; /* from its closing quote on, up to the padding's opening one */
@@ -49,8 +50,9 @@ struct mould {
     uint8_t choice;
     uint8_t kind; /* enum ir_part */
     uint8_t casts_missed;
+    uint16_t size;     /* of `bytes` */
     struct slot *slot; /* of a CALL */
-    char bytes[MOULD_BYTES_MAX];
+    char bytes[];
 };
 
 /* The one string of a chunk, while it is read in full. */

@@ -23,7 +23,7 @@ struct slab {
     size_t map_size;
 };
 
-#define SLAB_ALIGN 64u /* a slot starts a cache line */
+#define SLAB_ALIGN 32u /* what an op asks for; a stream's slots pay for more */
 
 /* False when the system refuses the address space. Start-up only. */
 bool slab_open(struct slab *slab, size_t slot_size, uint32_t limit);

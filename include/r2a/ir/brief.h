@@ -36,6 +36,7 @@ struct brief {
     bool is_strict;          /* losses are refused */
     bool is_relay;           /* same dialect on both sides: decoders only observe */
     struct arena *arena;     /* lives until the exchange ends */
+    struct arena *scratch;   /* lives as long as the request, or NULL: use `arena` */
     struct mem *mem;         /* for ropes a codec keeps */
     struct json_memo *memo;  /* long strings of the body, or NULL */
     struct slice path_model; /* model of the URL (Gemini), or empty */

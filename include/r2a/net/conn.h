@@ -122,6 +122,7 @@ _Static_assert(sizeof(struct conn) <= 256 + 3 * sizeof(struct op), "budget of a 
 struct conns {
     struct loop *loop;
     struct slab slab;
+    struct slab layers; /* of the TLS ones */
     struct mem *mem;
     struct list open;     /* all that are in none of the next three */
     struct list starved;  /* receives waiting for a provided buffer */

@@ -91,15 +91,30 @@ Test(arena, blocks_grow_and_large_pieces_stand_alone)
     cr_assert_not_null(arena_take(&arena, 880));
     cr_assert_eq(arena_bytes(&arena), 1024);
     cr_assert_not_null(arena_take(&arena, 900));
-    cr_assert_eq(arena_bytes(&arena), 1024 + 4096);
+    cr_assert_eq(arena_bytes(&arena), 2 * 1024);
+    cr_assert_not_null(arena_take(&arena, 200));
+    cr_assert_eq(arena_bytes(&arena), 2 * 1024 + 256);
+    cr_assert_not_null(arena_take(&arena, 900));
+    cr_assert_eq(arena_bytes(&arena), 3 * 1024 + 256);
+    cr_assert_not_null(arena_take(&arena, 200));
+    cr_assert_eq(arena_bytes(&arena), 3 * 1024 + 256 + 4096);
 
     char *before = arena_take(&arena, 16);
 
     cr_assert_not_null(arena_take(&arena, 50000));
-    cr_assert_eq(arena_bytes(&arena), 1024 + 4096 + 16 + 50000);
+    cr_assert_eq(arena_bytes(&arena), 3 * 1024 + 256 + 4096 + 16 + 50000);
     cr_assert_eq((char *)arena_take(&arena, 16), before + 16, "the newest block goes on");
     cr_assert_not_null(arena_take(&arena, 4000));
-    cr_assert_eq(arena_bytes(&arena), 1024 + 4096 + 16 + 50000 + 16384);
+    cr_assert_eq(arena_bytes(&arena), 3 * 1024 + 256 + 4096 + 16 + 50000 + 16384);
+}
+
+Test(arena, what_older_blocks_have_left_is_used)
+{
+    char *before = arena_take(&arena, 464);
+
+    cr_assert_not_null(arena_take(&arena, 896));
+    cr_assert_eq((char *)arena_take(&arena, 512), before + 464);
+    cr_assert_eq(arena_bytes(&arena), 2 * 1024);
 }
 
 Test(arena, a_large_piece_first_does_not_spoil_small_ones)
