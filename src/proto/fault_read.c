@@ -14,6 +14,7 @@
 #define PAGE_BYTES_MAX    300u /* of a text or a page that is no JSON */
 #define PAGE_MORE_BYTES   512u /* looked at so that a secret at the cut is seen whole */
 #define WORD_BYTES_MAX    128u
+#define DEPTH_MAX         3u /* objects within objects that are looked into */
 
 /* What a body says. Texts borrow from it. */
 struct words {
@@ -58,18 +59,48 @@ static struct text say(const struct member *member)
     return member_is(member, JSON_STRING) ? member_text(member) : member_json(member);
 }
 
+static bool read_object(struct words *words, struct slice raw, uint32_t depth);
+
+/* The first element of an array: Google's array form, a list of errors. */
+static bool read_first(struct words *words, struct slice array, uint32_t depth)
+{
+    struct json_scan scan;
+    enum json_token token;
+    struct slice first;
+
+    json_open(&scan, array);
+    json_next(&scan);
+    token = json_next(&scan);
+    return token == JSON_OBJECT && json_skip_after(&scan, token, &first) &&
+           read_object(words, first, depth);
+}
+
 static bool read_object(struct words *words, struct slice raw, uint32_t depth)
 {
-    enum { ERROR, MESSAGE, TYPE, CODE, STATUS, PARAM, DETAILS, DETAIL, RESPONSE, MSG, NAMES };
+    enum {
+        ERROR,
+        MESSAGE,
+        TYPE,
+        CODE,
+        STATUS,
+        PARAM,
+        DETAILS,
+        DETAIL,
+        RESPONSE,
+        MSG,
+        ERRORS,
+        NAMES
+    };
     static const struct slice names[NAMES] = {
-        S_INIT("error"), S_INIT("message"), S_INIT("type"),   S_INIT("code"),     S_INIT("status"),
-        S_INIT("param"), S_INIT("details"), S_INIT("detail"), S_INIT("response"), S_INIT("msg")};
+        S_INIT("error"),    S_INIT("message"), S_INIT("type"),    S_INIT("code"),
+        S_INIT("status"),   S_INIT("param"),   S_INIT("details"), S_INIT("detail"),
+        S_INIT("response"), S_INIT("msg"),     S_INIT("errors")};
     struct member found[NAMES];
 
     if (!members_of(raw, names, NAMES, found))
         return false;
     if (member_is(&found[RESPONSE], JSON_OBJECT) && member_is(&found[ERROR], JSON_ERROR) &&
-        depth < 3)
+        depth < DEPTH_MAX)
         return read_object(words, found[RESPONSE].raw, depth + 1); /* response.failed */
     if (member_is(&found[TYPE], JSON_STRING))
         words->type = member_text(&found[TYPE]);
@@ -82,6 +113,12 @@ static bool read_object(struct words *words, struct slice raw, uint32_t depth)
     if (member_is(&found[PARAM], JSON_STRING))
         words->param = member_text(&found[PARAM]);
     read_details(words, &found[DETAILS]);
+    if (member_is(&found[DETAIL], JSON_OBJECT) && depth < DEPTH_MAX) {
+        (void)read_object(words, found[DETAIL].raw, depth + 1); /* {"detail":{"error":"…"}} */
+        found[DETAIL].kind = words->message.len > 0 ? JSON_ERROR : JSON_OBJECT;
+    }
+    if (member_is(&found[ERRORS], JSON_ARRAY) && depth < DEPTH_MAX)
+        (void)read_first(words, found[ERRORS].raw, depth + 1);
     for (uint32_t i = 0; i < 3; i++) {
         static const uint8_t places[] = {MESSAGE, MSG, DETAIL};
         const struct member *place = &found[places[i]];
@@ -89,7 +126,7 @@ static bool read_object(struct words *words, struct slice raw, uint32_t depth)
         if (words->message.len == 0 && place->raw.len > 0 && place->kind != JSON_ERROR)
             words->message = say(place);
     }
-    if (member_is(&found[ERROR], JSON_OBJECT) && depth < 3) {
+    if (member_is(&found[ERROR], JSON_OBJECT) && depth < DEPTH_MAX) {
         words->type = (struct text){0}; /* "error" of the envelope says nothing */
         return read_object(words, found[ERROR].raw, depth + 1);
     }
@@ -107,20 +144,10 @@ static bool read_object(struct words *words, struct slice raw, uint32_t depth)
 
 static bool read_words(struct words *words, struct slice body)
 {
-    struct json_scan scan;
-    enum json_token token;
-    struct slice first;
-
     body = str_trim_lines(body);
     if (body.len == 0 || (body.ptr[0] != '{' && body.ptr[0] != '['))
         return false;
-    if (body.ptr[0] == '{')
-        return read_object(words, body, 0);
-    json_open(&scan, body); /* Google's array form */
-    json_next(&scan);
-    token = json_next(&scan);
-    return token == JSON_OBJECT && json_skip_after(&scan, token, &first) &&
-           read_object(words, first, 0);
+    return body.ptr[0] == '{' ? read_object(words, body, 0) : read_first(words, body, 0);
 }
 
 /* --- kinds --- */

@@ -98,6 +98,11 @@ Test(fault_read, every_row_of_the_table)
          "busy"},
         {0, "{'error':{'message':'p','status':'PERMISSION_DENIED'}}", FAULT_PERMISSION, "p"},
         {0, "{'error':{'message':'t','status':'DEADLINE_EXCEEDED'}}", FAULT_TIMEOUT, "t"},
+        {404, "{'detail':{'error':'no such thing'}}", FAULT_NOT_FOUND, "no such thing"},
+        {401,
+         "{'success':false,'errors':[{'code':10000,'message':'Authentication error'}],"
+         "'messages':[],'result':null}",
+         FAULT_UP_AUTH, "Authentication error"},
         {0, "nonsense", FAULT_SERVER, "nonsense"},
     };
 
