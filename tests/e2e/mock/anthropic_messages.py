@@ -48,7 +48,7 @@ def members(value, where, names):
 def text_block(value, where, state):
     members(value, where, {'type', 'text', 'cache_control', 'citations'})
     typed(value.get('text'), f'{where}.text', 'str')
-    need(value['text'].strip(), where, 'text content blocks must contain non-whitespace text' if value['text'] else 'text content blocks must be non-empty')
+    need(value['text'], where, 'text content blocks must be non-empty')
     cache_mark(value, where, state)
 
 
@@ -149,6 +149,8 @@ def messages(body, state):
             blocks = content
             for k, inner in enumerate(blocks):
                 block(inner, f'{at}.content.{k}', message['role'], state, ids)
+            # white space is refused only where there is nothing else
+            need(not blocks or any(b['type'] != 'text' or b['text'].strip() for b in blocks), f'{at}.content', 'text content blocks must contain non-whitespace text')
         if is_last_assistant and blocks and blocks[-1]['type'] == 'text':
             need(blocks[-1]['text'] == blocks[-1]['text'].rstrip(), at, 'final assistant content cannot end with trailing whitespace')
         if merged and merged[-1][0] == message['role']:
