@@ -771,7 +771,8 @@ static void write_error(struct encoder *e, const struct fault *fault, struct rop
     e->has_ended = true;
     if (e->is_document)
         return;
-    begin(e, out);
+    if (!e->brief->is_relay) /* else the upstream's own prologue went out */
+        begin(e, out);
     for (struct item *item = e->open; item != NULL; item = item->next_open)
         if (item->stage != ITEM_WAITING)
             item->stage = ITEM_CUT;
@@ -791,7 +792,11 @@ static void write_error(struct encoder *e, const struct fault *fault, struct rop
     else
         rope_put(out, slice_from_z(fault->err != R2A_OK ? r2a_err_text((int32_t)fault->err)
                                                         : row->openai_type));
-    rope_put(out, S("\",\"param\":null"));
+    rope_put(out, S("\",\"param\":"));
+    if (fault->param.len > 0)
+        text_write_string(out, fault->param);
+    else
+        rope_put(out, S("null"));
     end_event(out);
     write_lifecycle(e, S("response.failed"), RESPONSE_FAILED, fault, out);
 }

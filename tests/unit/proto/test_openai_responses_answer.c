@@ -207,6 +207,18 @@ Test(openai_responses_answer, an_answer_larger_than_its_limit_fails)
     cr_expect(str_find(lines, S("event: response.failed")) < lines.len);
 }
 
+Test(openai_responses_answer, a_relayed_stream_that_breaks_is_not_begun_again)
+{
+    struct slice out;
+
+    kit.brief.is_relay = true;
+    out = kit_encode(&kit, OR, S("ERROR BAD_GATEWAY message=escaped\"gone\" param=escaped\"p\"\n"));
+    expect_no(&kit, out, "response.created");
+    cr_expect(str_starts(out, S("event: error\n")));
+    expect_has(&kit, out, "'param':'p'");
+    expect_has(&kit, out, "event: response.failed");
+}
+
 Test(openai_responses_answer, request_members_come_back_as_they_were_sent)
 {
     struct slice body = quoted(
