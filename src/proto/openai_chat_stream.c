@@ -704,7 +704,7 @@ enum r2a_err openai_chat_finish(void *decoder, struct ir_sink *sink)
     }
     if (!is_complete)
         return openai_chat_put_error(d, sink, R2A_ERR_TRUNCATED,
-                                     S("The upstream closed the stream before it finished."));
+                                     S("upstream closed the stream before it finished"));
     return put_end(d, sink);
 }
 

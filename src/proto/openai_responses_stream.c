@@ -495,7 +495,7 @@ enum r2a_err openai_responses_finish(void *decoder, struct ir_sink *sink)
     if (d->has_ended)
         return R2A_OK;
     return put_error(d, sink, R2A_ERR_TRUNCATED,
-                     d->has_begun ? S("The upstream closed the stream before it finished.")
+                     d->has_begun ? S("upstream closed the stream before it finished")
                                   : S("The upstream ended without an answer."));
 }
 
