@@ -681,10 +681,13 @@ def responses_stream(events):
     assert events, 'an empty stream'
     out = {'text': '', 'thinking': '', 'calls': [], 'finish': None, 'usage': None, 'items': []}
     open_items, ended = {}, None
-    for number, (name, data) in enumerate(e for e in events if e[0] != 'keepalive'):
+    for number, (name, data) in enumerate(events):
         value = json.loads(data)
         eq(value['type'], name)
         eq(value['sequence_number'], number, 'sequence_number')
+        if name == 'keepalive':
+            assert number > 0, 'a keep-alive before response.created'
+            continue
         assert ended is None, f'{name} after the end'
         if number == 0:
             eq(name, 'response.created')

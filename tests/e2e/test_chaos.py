@@ -1,14 +1,14 @@
 """Everything at once, at random: clients that misbehave, upstreams that fail, reloads; then nothing may be left, and all who behaved were served."""
 import json
-import os
 import random
 import socket
 import threading
 import time
 
-from harness import CLIENT_KEY, Gateway, Reply, SLOW_BUILD, alone, calls, chat_stream, eq, folder, limit, message_stream, mock, provider, slow, sub, text, think, until
+from harness import Gateway, Reply, alone, calls, eq, limit, mock, provider, slow, text, think, until
+from test_pairs import Asks
 
-PATHS = {'openai': '/v1/chat/completions', 'anthropic': '/v1/messages'}
+KINDS = {'o': 'openai', 'a': 'anthropic', 'r': 'openai-responses', 'g': 'gemini'}
 WORDS = 'Words, mots, 言葉, слова 🌍 and more of them; '
 
 
@@ -63,26 +63,23 @@ class Client(threading.Thread):
             import traceback
             self.report.append(f'{error!r}\n{traceback.format_exc()[-1500:]}')
 
-    def body(self, where, model):
+    def ask(self, model):
+        """A client's protocol and a request in it, for an upstream of any protocol."""
         dice = self.dice
-        body = {'model': f'{where}/{model}', 'max_tokens': 4096, 'stream': dice.random() < 0.7, 'messages': [{'role': 'user', 'content': 'x' * dice.choice((1, 50, 3000, 70000))}]}
-        return body
+        asks = Asks(dice.choice(list(KINDS.values())), f'{dice.choice("oarg")}/{model}', dice.random() < 0.7)
+        body = asks.body(tools=dice.random() < 0.3, image=dice.random() < 0.2, think=dice.random() < 0.2)
+        return asks, json.dumps(body).replace('PROMPT-is-private', 'x' * dice.choice((1, 50, 3000, 70000))).encode()
 
     def well(self):
         """A client that behaves, of an upstream that does: it must be served whole."""
         dice = self.dice
-        client, where = dice.choice(list(PATHS)), dice.choice('oa')
         raw = self.gateway.connect(timeout=20)
         for _ in range(dice.randrange(1, 4)):
-            body = self.body(where, 'fine')
-            raw.request('POST', PATHS[client], body, [('anthropic-version', '2023-06-01')])
+            asks, body = self.ask('fine')
+            raw.request('POST', asks.path, body, asks.headers)
             answer = raw.answer()
-            eq(answer.status, 200, answer.text[:300])
-            if body['stream']:
-                words = (chat_stream if client == 'openai' else message_stream)(answer.events)['text']
-            else:
-                value = answer.json()
-                words = value['choices'][0]['message']['content'] if client == 'openai' else ''.join(b.get('text', '') for b in value['content'])
+            eq(answer.status, 200, f'{asks.kind} to {asks.model}: {answer.text[:300]}')
+            words = asks.read(answer)['text']
             assert words and words == WORDS * (len(words) // len(WORDS)), 'the text is not what was said'
             self.good += 1
             if answer.headers.get('connection') == 'close':
@@ -92,9 +89,8 @@ class Client(threading.Thread):
     def badly(self):
         """Either side misbehaves: an error or an end, in reasonable time."""
         dice = self.dice
-        client = dice.choice(list(PATHS))
-        body = json.dumps(self.body(dice.choice('oa'), dice.choice(('fine', 'fails')))).encode()
-        data = b'POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nanthropic-version: 2023-06-01\r\ncontent-length: %d\r\n\r\n' % (PATHS[client].encode(), len(body)) + body
+        asks, body = self.ask(dice.choice(('fine', 'fails')))
+        data = b'POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nanthropic-version: 2023-06-01\r\ncontent-length: %d\r\n\r\n' % (asks.path.encode(), len(body)) + body
         how = dice.randrange(7)
         raw = self.gateway.connect(timeout=20, receive=2048 if dice.random() < 0.2 else None)
         try:
@@ -114,10 +110,10 @@ class Client(threading.Thread):
             if how in (4, 5):
                 answer = raw.answer()
                 assert answer.status in (200, 400, 404, 422, 500, 502, 503, 504, 529), answer
-                if answer.status == 200 and answer.headers['content-type'] == 'text/event-stream':
+                if answer.status == 200 and answer.headers['content-type'] == 'text/event-stream' and asks.kind != 'gemini':
                     assert answer.events, 'an empty stream'
                     last = answer.events[-1]
-                    assert last[1] == '[DONE]' or 'error' in last[1] or last[0] == 'message_stop', f'a stream without an end: {last}'
+                    assert last[1] == '[DONE]' or 'error' in last[1] or last[0] in ('message_stop', 'response.completed', 'response.failed'), f'{asks.kind} to {asks.model}: a stream without an end: {last}'
             else:
                 time.sleep(dice.choice((0, 0.001, 0.02, 0.2)))
                 raw.sock.settimeout(0.001)
@@ -134,8 +130,8 @@ class Client(threading.Thread):
 
 def chaos(seconds, seed, clients, workers):
     dice = random.Random(seed)
-    ups = {'o': mock(), 'a': mock()}
-    config = {'providers': {'o': provider(ups['o'], retry={'attempts': 1}), 'a': provider(ups['a'], 'anthropic', retry={'attempts': 1})}, 'workers': workers,
+    ups = {name: mock() for name in KINDS}
+    config = {'providers': {name: provider(ups[name], kind, retry={'attempts': 1}) for name, kind in KINDS.items()}, 'workers': workers,
               'timeouts': {'first_byte_ms': 1500, 'idle_ms': 1200, 'client_header_ms': 1500, 'connect_ms': 2000}}
     gateway = Gateway(config)
     lock = threading.Lock()

@@ -428,7 +428,7 @@ class Mock:
         if reply.break_at is not None:
             events = events[:reply.break_at] + [dialect.error_event(reply.break_status, reply.message)]
         if reply.comments:
-            events = [e for event in events for e in (dialect.keep_alive(), event)]
+            events = [e for event in events for e in (dialect.keep_alive(), event) if e]
         if reply.join > 1:
             events = [b''.join(events[i:i + reply.join]) for i in range(0, len(events), reply.join)]
         framing = 'close' if reply.http10 and reply.framing == 'auto' else 'chunked' if reply.framing == 'auto' else reply.framing
