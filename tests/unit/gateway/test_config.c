@@ -183,7 +183,7 @@ Test(config, says_what_comes_later)
     bad("{\"proxy\": \"http://p:1\"}", "a proxy is not available yet");
     bad(UP(", \"accounts\": []"), "\"accounts\" is not available yet");
     bad("{\"providers\": {\"a\": {\"kind\": \"kiro\"}}}",
-        "the kind \"kiro\" is not available yet in this version; there are: openai, anthropic");
+        "the kind \"kiro\" is not available yet in this version; there are: openai");
     bad("{\"providers\": {\"a\": {\"kind\": \"antropic\"}}}", "did you mean \"anthropic\"?");
     bad("{\"providers\": {\"a\": {\"kind\": \"zzzz\"}}}", "unknown kind \"zzzz\"; there are:");
     config_unref(good("{\"prompt_log\": {\"mode\": \"none\"}, \"proxy\": \"none\"}"));
