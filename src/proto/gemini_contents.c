@@ -12,6 +12,7 @@
 #define PENDING_MAX 128u /* calls of one model turn that may wait for a response */
 
 struct pending {
+    struct text given; /* the client's id, or empty */
     struct text id, name;
     bool is_answered;
 };
@@ -257,7 +258,8 @@ static enum r2a_err derive_id(struct contents *c, uint32_t part, struct text nam
     return R2A_OK;
 }
 
-static enum r2a_err add_pending(struct contents *c, struct text id, struct text name)
+static enum r2a_err add_pending(struct contents *c, struct text given, struct text id,
+                                struct text name)
 {
     if (c->pending == NULL)
         c->pending = arena_take(c->r->brief->arena, PENDING_MAX * sizeof(*c->pending));
@@ -265,7 +267,7 @@ static enum r2a_err add_pending(struct contents *c, struct text id, struct text 
         return read_fail_sink(c->r, R2A_ERR_NO_MEMORY);
     if (c->pending_count == PENDING_MAX)
         return read_refuse(c->r, S("Too many function calls in one turn at"), S(" (128 at most)."));
-    c->pending[c->pending_count++] = (struct pending){.id = id, .name = name};
+    c->pending[c->pending_count++] = (struct pending){.given = given, .id = id, .name = name};
     return R2A_OK;
 }
 
@@ -273,12 +275,24 @@ static enum r2a_err add_pending(struct contents *c, struct text id, struct text 
 static struct pending *find_pending(struct contents *c, struct text id, struct text name)
 {
     for (uint32_t i = 0; id.len > 0 && i < c->pending_count; i++)
-        if (text_eq(c->pending[i].id, id))
+        if (!c->pending[i].is_answered && text_eq(c->pending[i].given, id))
+            return &c->pending[i];
+    for (uint32_t i = 0; id.len > 0 && i < c->pending_count; i++)
+        if (text_eq(c->pending[i].given, id))
             return &c->pending[i];
     for (uint32_t i = 0; i < c->pending_count; i++)
         if (!c->pending[i].is_answered && (name.len == 0 || text_eq(c->pending[i].name, name)))
             return &c->pending[i];
     return NULL;
+}
+
+/* An id that another call of the turn has already would join their results. */
+static bool is_taken(const struct contents *c, struct text id)
+{
+    for (uint32_t i = 0; i < c->pending_count; i++)
+        if (text_eq(c->pending[i].id, id))
+            return true;
+    return false;
 }
 
 static enum r2a_err read_call(struct contents *c, const struct member *members, uint32_t part)
@@ -299,9 +313,9 @@ static enum r2a_err read_call(struct contents *c, const struct member *members, 
         return read_refuse_type(r, S("args"), found[ARGS].kind, S("an object"));
     args = member_is_present(&found[ARGS]) ? member_json(&found[ARGS]) : text_json(S("{}"));
     id = member_text(&found[ID]);
-    if (id.len == 0)
+    if (id.len == 0 || is_taken(c, id))
         READ_TRY(derive_id(c, part, name, text_bytes(args), &id));
-    READ_TRY(add_pending(c, id, name));
+    READ_TRY(add_pending(c, member_text(&found[ID]), id, name));
     r->brief->text_bytes += args.len;
     READ_PUT(put_open(r->tape, IR_PART, IR_PART_CALL, 0, part, id, name));
     READ_TRY(put_signature(r, part, &members[PART_SIGNATURE]));

@@ -47,13 +47,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         out = kit_translate(&kit, &proto_gemini, proto_table[i], body);
         check(out.len == 0 || is_json(out));
         if (out.len > 0 && proto_table[i] == &proto_gemini) {
-            /* What it wrote itself it must take, and write the same again. */
-            struct slice first = arena_copy(&kit.arena, out);
+            /* What it wrote itself it must take, and say the same from then on. */
+            struct slice second =
+                kit_translate(&kit, &proto_gemini, &proto_gemini, arena_copy(&kit.arena, out));
 
-            out = kit_translate(&kit, &proto_gemini, &proto_gemini, first);
-            check(out.len > 0);
-            if (kit.target.system_text.len == 0)
-                check(slice_eq(out, first));
+            check(second.len > 0);
+            out = kit_translate(&kit, &proto_gemini, &proto_gemini, arena_copy(&kit.arena, second));
+            if (kit.target.system_text.len == 0 && kit.brief.operation == BRIEF_GENERATE)
+                check(slice_eq(out, second));
         }
         kit_again(&kit);
         check(kit.budget.used == idle);
