@@ -78,6 +78,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define CALLS_ARGS_BYTES_MAX 4194304u /* all such arguments of one answer */
 #define RECALL_BLOCKS_MAX    8u       /* reasoning blocks kept for one call; more -> none of them */
 #define OPEN_CALLS_MAX       128u     /* tool calls open at once in one answer */
+#define OUTPUT_ITEMS_MAX     2048u    /* output items of one Responses answer; more -> an error */
 #define SCHEMA_DEPTH_MAX     32u      /* $ref chain and nesting while a schema is rewritten */
 #define SCHEMA_BYTES_MAX     262144u  /* one rewritten tool schema */
 #define SCHEMA_SUM_BYTES_MAX 2097152u /* all rewritten schemas of one request */

@@ -492,6 +492,8 @@ static enum r2a_err open_part(struct encoder *e, const struct ir_event *event, s
     default:
         return R2A_OK; /* opaque: not for this client */
     }
+    if (e->items_count >= OUTPUT_ITEMS_MAX) /* empty ones do not count, and are not kept */
+        return R2A_ERR_LIMIT;
     item = new_item(e, event->what, event->part);
     if (item == NULL)
         return R2A_ERR_NO_MEMORY;

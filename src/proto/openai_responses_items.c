@@ -143,10 +143,11 @@ enum r2a_err openai_responses_item_tools_decode(struct reading *r, const struct 
     struct member item, members[array_count(names)];
     struct json_scan scan;
 
-    /* Few requests have such items: one look instead of one more pass. */
+    /* Few requests have such items: one look instead of one more pass. (What is looked for begins
+     * with a character that base64 has not.) */
     if (!member_is(input, JSON_ARRAY) ||
-        (str_find(input->raw, S("additional_tools")) == input->raw.len &&
-         str_find(input->raw, S("tool_search_output")) == input->raw.len))
+        (str_find(input->raw, S("_tools\"")) == input->raw.len &&
+         str_find(input->raw, S("_search_output\"")) == input->raw.len))
         return R2A_OK;
     read_enter(r, S("input"));
     read_open(r, &scan, input->raw);

@@ -34,9 +34,8 @@ enum r2a_err openai_responses_begin(struct decoder *d, struct ir_sink *sink, str
 static struct item *new_item(struct decoder *d, int64_t number, uint64_t hash, struct text id,
                              enum item_kind kind)
 {
-    struct item *item = d->items_count < RESPONSES_ITEMS_MAX
-                            ? arena_take_zero(d->brief->arena, sizeof(*item))
-                            : NULL;
+    struct item *item =
+        d->items_count < OUTPUT_ITEMS_MAX ? arena_take_zero(d->brief->arena, sizeof(*item)) : NULL;
 
     d->is_full = item == NULL;
     if (item == NULL)

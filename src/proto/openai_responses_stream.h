@@ -39,8 +39,6 @@ struct decoder {
     bool is_full; /* no room for one more item */
 };
 
-#define RESPONSES_ITEMS_MAX 1024u /* output items of one answer */
-
 #define OR_TRY(call)                   \
     do {                               \
         enum r2a_err try_err = (call); \
