@@ -190,7 +190,11 @@ static bool match_gemini(const struct route_request *request, struct slice rest,
         match->allow = "POST";
         return true;
     }
-    return false;
+    if (method_bit(request->method) != POST)
+        return false; /* GET /v1/models/x:free names a model */
+    match->client = gemini; /* a verb nobody knows */
+    match->op = ROUTE_NONE;
+    return true;
 }
 
 static void match_table(const struct route_request *request, struct slice rest, bool is_beta,
