@@ -278,7 +278,5 @@ void route_match(const struct config *config, const struct route_request *reques
         return;
     if (is_beta && proto_find(S("gemini")) == NULL)
         return; /* these paths are that dialect's */
-    if (is_beta && method_bit(request->method) == POST && str_find_char(rest, ':') < rest.len)
-        return; /* a verb nobody knows, not a model asked for in the wrong way */
     match_table(request, rest, is_beta, buf, match);
 }
