@@ -155,10 +155,12 @@ static void follow_args(struct anthropic_part *part, struct text piece)
 static enum r2a_err keep_piece(struct anthropic_encoder *e, struct anthropic_part *part,
                                struct text piece)
 {
-    e->kept_bytes += piece.len;
-    if (part->kept.bytes + piece.len > CALL_ARGS_BYTES_MAX || e->kept_bytes > CALLS_ARGS_BYTES_MAX)
-        return R2A_ERR_LIMIT;
+    size_t before = part->kept.bytes;
+
     text_write_escaped_copy(&part->kept, piece);
+    e->kept_bytes += part->kept.bytes - before;
+    if (part->kept.bytes > CALL_ARGS_BYTES_MAX || e->kept_bytes > CALLS_ARGS_BYTES_MAX)
+        return R2A_ERR_LIMIT;
     return part->kept.err;
 }
 
@@ -275,11 +277,13 @@ static void advance(struct anthropic_encoder *e, struct rope *out)
                 break;
         if (part == NULL || !may_speak(e, part))
             return;
+        if (part->has_ended) {
+            finish_part(e, part, out); /* it may have nothing left to say */
+            continue;
+        }
         speak(e, part, out);
         write_kept(e, part, out);
-        if (part->has_ended)
-            finish_part(e, part, out);
-        else if (part->kind == IR_PART_CALL && !part->is_complete)
+        if (part->kind == IR_PART_CALL && !part->is_complete)
             return;
     }
 }
@@ -359,6 +363,8 @@ static enum r2a_err on_text(struct anthropic_encoder *e, const struct ir_event *
     }
     anthropic_write_piece(e, piece, out);
     part->has_text = true;
+    if (part->kind == IR_PART_CALL && part->is_complete && e->kept_bytes > 0)
+        advance(e, out); /* somebody waited for the end of these arguments */
     return R2A_OK;
 }
 
