@@ -281,7 +281,7 @@ waiting() {
     subject "$1" "$2"
     body "$DIALECT" 1024 mk-250-w0-0 true
     for line in "${HEADERS[@]}"; do header+=(-H "$line"); done
-    line=$(timeout 60 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$3" -s 1 -w 1 -t 45 -o 128 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
+    line=$(timeout 60 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$3" -s 1 -w 1 -t 45 -o 64 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
         die "load failed: waiting $1"
     jq -c --arg subject "$1" --argjson tls "$2" --argjson idle "$idle" \
         '{part: "memory", subject: $subject, tls: $tls, streams, open, lost, idle: $idle,
@@ -347,7 +347,7 @@ if wants gaps; then
 fi
 if wants memory; then
     say "memory"
-    if $QUICK; then plain=9000 secure=1000; else plain=9000 secure=9000; fi
+    if $QUICK; then plain=9000 secure=4000; else plain=9000 secure=9000; fi
     waiting passthrough false $plain
     waiting translated false $plain
     waiting translated true $secure

@@ -9,6 +9,8 @@
 /* The life of an exchange: its states and deadlines, how it begins, and how everything is given
  * back. The answer's way is flow.c, choosing and retrying attempt.c, wording answers answer.c. */
 
+_Static_assert(sizeof(struct exchange) <= 960, "budget of a waiting stream");
+
 #define BIT(state) (1u << (state))
 
 #define QUEUE_MS 30000 /* waiting for leave: until account pools make it a setting */
