@@ -101,3 +101,15 @@ Test(openai, refuses_what_would_break_the_head)
     rope_clear(&out);
     kit_close(&head.kit);
 }
+
+Test(openai, asks_for_embeddings)
+{
+    struct head head;
+
+    head_open(&head, &provider_openai, S("/v1"), S("k"));
+    head.request.operation = BRIEF_EMBED;
+    head_is(head_path(&head), "/embeddings");
+    head.request.operation = BRIEF_EMBED_BATCH;
+    head_is(head_path(&head), "/embeddings");
+    kit_close(&head.kit);
+}
