@@ -322,7 +322,9 @@ def test_log_reader(how):
     if how == 'not read':
         raw.request('GET', '/health')
         eq(raw.answer('GET').status, 200)
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        sink = threading.Thread(target=process.stderr.read)
+        sink.start()
+        cleanup(sink.join)
     process.send_signal(signal.SIGTERM)
     eq(process.wait(20), 0)
 
