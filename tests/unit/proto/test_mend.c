@@ -309,3 +309,140 @@ Test(mend, many_calls_are_paired_in_time)
     cr_expect(str_ends(out, S("r:c2998 r:c2999]")));
     cr_expect_eq(mend.dangling + mend.orphans, 0u);
 }
+
+/* --- what always holds --- */
+
+static uint32_t seed;
+
+static uint32_t below(uint32_t bound)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % bound;
+}
+
+static void put_random_part(uint32_t part, bool is_user)
+{
+    static const char *const texts[] = {"", " ", "x", "y "};
+    char id[2] = {(char)('a' + below(4)), '\0'};
+    const char *text = texts[below(4)];
+    struct ir_event open = {.kind = IR_PART, .what = IR_PART_TEXT, .part = part};
+    struct ir_event body = {.kind = IR_TEXT, .part = part};
+
+    if (below(2) == 0) {
+        open.what = is_user ? IR_PART_RESULT : IR_PART_CALL;
+        open.u.open.id = text_plain(arena_copy(&kit.arena, slice_from_z(id)));
+        open.u.open.name = text_plain(S("f"));
+    }
+    (void)ir_put(&tape.sink, &open);
+    if (open.what == IR_PART_TEXT && text[0] != '\0') {
+        body.u.text = text_plain(slice_from_z(text));
+        (void)ir_put(&tape.sink, &body);
+    }
+    (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_PART_END, .part = part});
+}
+
+static void make_conversation(void)
+{
+    uint32_t turns = 1 + below(8);
+
+    ir_tape_clear(&tape);
+    (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_BEGIN});
+    for (uint32_t i = 0; i < turns; i++) {
+        static const uint8_t roles[] = {IR_ROLE_USER, IR_ROLE_ASSISTANT, IR_ROLE_USER,
+                                        IR_ROLE_ASSISTANT, IR_ROLE_SYSTEM};
+        uint8_t role = roles[below(5)];
+        uint32_t parts = below(4);
+
+        (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_TURN, .what = role});
+        for (uint32_t part = 0; part < parts; part++) {
+            if (role == IR_ROLE_SYSTEM) {
+                (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_PART, .part = part});
+                (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_TEXT,
+                                                            .part = part,
+                                                            .u.text = text_plain(S("s"))});
+                (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_PART_END, .part = part});
+            } else {
+                put_random_part(part, role == IR_ROLE_USER);
+            }
+        }
+        (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_TURN_END, .what = role});
+    }
+    (void)ir_put(&tape.sink, &(struct ir_event){.kind = IR_END});
+}
+
+/* Results directly after their calls, first, in order, one each; nowhere else. */
+static void check_pairs(void)
+{
+    for (uint32_t i = 0; i < mend.turns_count; i++) {
+        const struct mend_turn *turn = &mend.turns[i];
+        const struct mend_turn *next = i + 1 < mend.turns_count ? &mend.turns[i + 1] : NULL;
+        uint32_t answered = 0;
+
+        for (uint32_t k = 0; k < turn->count; k++) {
+            const struct mend_part *part = mend_part_at(&mend, turn, k);
+
+            cr_assert_eq(part->kind == IR_PART_RESULT, k < turn->results, "seed %u", seed);
+            if (part->kind != IR_PART_CALL)
+                continue;
+            cr_assert_eq(turn->role, IR_ROLE_ASSISTANT);
+            cr_assert(next != NULL && next->role == IR_ROLE_USER && answered < next->results,
+                      "seed %u", seed);
+            cr_assert_eq(mend.order[next->first + answered], part->pair, "seed %u", seed);
+            cr_assert_eq(&mend.parts[mend.parts[part->pair].pair], part);
+            answered++;
+        }
+        if (next != NULL)
+            cr_assert_eq(next->results, answered, "seed %u", seed);
+    }
+    cr_assert_eq(mend.turns[0].results, 0u);
+}
+
+static void check_strict(void)
+{
+    cr_assert_eq(mend.turns[0].role, IR_ROLE_USER);
+    for (uint32_t i = 0; i < mend.turns_count; i++) {
+        const struct mend_turn *turn = &mend.turns[i];
+        bool says = false;
+
+        cr_assert_gt(turn->count, 0u);
+        if (i > 0)
+            cr_assert_neq(turn->role, mend.turns[i - 1].role, "seed %u", seed);
+        for (uint32_t k = 0; k < turn->count; k++) {
+            struct rope rope = kit_rope(&kit);
+            const struct mend_part *part = mend_part_at(&mend, turn, k);
+            struct slice text;
+
+            if (part->kind != IR_PART_TEXT) {
+                says = true;
+                continue;
+            }
+            mend_write_text(&mend, part, &rope);
+            text = kit_take(&kit, &rope);
+            cr_assert_gt(text.len, 0u, "seed %u: empty text", seed);
+            says |= str_trim_lines(text).len > 0;
+        }
+        cr_assert(says, "seed %u: a blank turn", seed);
+    }
+}
+
+Test(mend, what_always_holds)
+{
+    const struct mend_rules *const all[] = {&anthropic, &gemini, &chat};
+    uint32_t built = 0;
+
+    for (uint32_t i = 0; i < 6000; i++) {
+        seed = i * 2654435761u;
+        make_conversation();
+        for (uint32_t k = 0; k < 3; k++) {
+            if (mend_build(&mend, &tape, all[k], &kit.target, &kit.brief, &kit.loss, &kit.fault) !=
+                R2A_OK)
+                continue;
+            built++;
+            check_pairs();
+            if (k == 0)
+                check_strict();
+        }
+        kit_again(&kit);
+    }
+    cr_expect_gt(built, 6000u);
+}
