@@ -224,6 +224,8 @@ enum member_name {
     M_RESPONSE,
     M_ANNOTATION,
     M_ERROR,
+    M_SEQUENCE,
+    M_PADDING,
     MEMBERS,
 };
 
@@ -247,6 +249,8 @@ static enum member_name member_key(const struct json_scan *scan)
         [M_RESPONSE] = S_INIT("response"),
         [M_ANNOTATION] = S_INIT("annotation"),
         [M_ERROR] = S_INIT("error"),
+        [M_SEQUENCE] = S_INIT("sequence_number"),
+        [M_PADDING] = S_INIT("obfuscation"),
     };
     int key;
 
@@ -263,8 +267,6 @@ static enum member_name member_key(const struct json_scan *scan)
         if (json_key_is(scan, S("logprobs")))
             return M_LOGPROBS;
         break;
-    case 11: /* obfuscation */
-        return MEMBERS;
     case 12:
         if (json_key_is(scan, S("output_index")))
             return M_OUTPUT_INDEX;
@@ -273,9 +275,9 @@ static enum member_name member_key(const struct json_scan *scan)
         if (json_key_is(scan, S("content_index")))
             return M_CONTENT_INDEX;
         break;
-    case 15: /* sequence_number */
-        if (!scan->has_escape)
-            return MEMBERS;
+    case 15:
+        if (json_key_is(scan, S("sequence_number")))
+            return M_SEQUENCE;
         break;
     default:
         break;
@@ -365,7 +367,7 @@ static const struct event_row *row_of(struct text type)
 
 /* *.delta and *.done. */
 static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, const struct event_row *row,
-                              const struct member *members)
+                              const struct member *members, struct slice data)
 {
     const struct member *place =
         &members[row->source == REASON_SUMMARY ? M_SUMMARY_INDEX : M_CONTENT_INDEX];
@@ -393,6 +395,13 @@ static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, const str
                                           member_text(&members[row->value]));
     OR_TRY(openai_responses_put_run(d, sink, item, row->part_kind, at,
                                     member_text(&members[M_DELTA])));
+    if (members[M_LOGPROBS].raw.len <= 2 && member_is(&members[M_DELTA], JSON_STRING) &&
+        member_is(&members[M_SEQUENCE], JSON_NUMBER))
+        openai_responses_make_mould(
+            d, data, &(struct responses_cast){.item = item, .at = at, .part_kind = row->part_kind},
+            members[M_SEQUENCE].raw, members[M_DELTA].raw,
+            member_is(&members[M_PADDING], JSON_STRING) ? members[M_PADDING].raw
+                                                        : (struct slice){0});
     if (member_is(&members[M_LOGPROBS], JSON_ARRAY) && members[M_LOGPROBS].raw.len > 2 &&
         item->is_open)
         return ir_put(sink, &(struct ir_event){.kind = IR_LOGPROBS,
@@ -444,11 +453,15 @@ static enum r2a_err put_failed(struct decoder *d, struct ir_sink *sink, struct s
 
 static enum r2a_err put_event(struct decoder *d, struct ir_sink *sink, struct slice data)
 {
-    struct member members[MEMBERS] = {{0}};
+    struct member members[MEMBERS];
     const struct event_row *row;
+    struct responses_cast cast;
     struct json_scan scan;
     struct slice raw;
 
+    if (openai_responses_fit_mould(d, data, &cast))
+        return openai_responses_put_run(d, sink, cast.item, cast.part_kind, cast.at, cast.text);
+    memset(members, 0, sizeof(members));
     json_open(&scan, data);
     if (!read_members(&scan, members))
         return put_undecodable(d, sink, &scan);
@@ -457,7 +470,7 @@ static enum r2a_err put_event(struct decoder *d, struct ir_sink *sink, struct sl
     switch ((enum event_type)row->event) {
     case EV_DELTA:
     case EV_DONE:
-        return put_piece(d, sink, row, members);
+        return put_piece(d, sink, row, members, data);
     case EV_ITEM_ADDED:
         return raw.len > 0 ? openai_responses_add_item(d, sink, &members[M_OUTPUT_INDEX], raw)
                            : R2A_OK;
