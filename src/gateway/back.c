@@ -180,11 +180,13 @@ void call_on_upstream(struct call *call, struct upstream *upstream)
     call->state = CALL_HEAD;
     upstream->can_keep = false;
     upstream->body = (struct http_body){.is_complete = false};
-    if (ex->request->pass)
+    if (ex->request->pass) {
         pass_write_request(ex, out);
-    else if (encoded->bytes <= COPY_BYTES_MAX) /* head and body go out in one piece */
-        rope_reserve(out, HEAD_ROOM_BYTES + encoded->bytes);
-    write_request(ex, out);
+    } else {
+        if (encoded->bytes <= COPY_BYTES_MAX) /* head and body go out in one piece */
+            rope_reserve(out, HEAD_ROOM_BYTES + encoded->bytes);
+        write_request(ex, out);
+    }
     if (encoded->bytes <= COPY_BYTES_MAX) {
         struct rope_cursor cursor = {0};
         struct slice run;
