@@ -15,9 +15,21 @@ static void path(const struct provider_instance *instance, const struct provider
                  struct rope *out)
 {
     (void)instance;
-    rope_put(out, request->operation == BRIEF_LIST    ? S("/models")
-                  : request->operation == BRIEF_COUNT ? S("/responses/input_tokens")
-                                                      : S("/responses"));
+    switch ((enum brief_operation)request->operation) {
+    case BRIEF_LIST:
+        rope_put(out, S("/models"));
+        break;
+    case BRIEF_COUNT:
+        rope_put(out, S("/responses/input_tokens"));
+        break;
+    case BRIEF_EMBED:
+    case BRIEF_EMBED_BATCH:
+        rope_put(out, S("/embeddings"));
+        break;
+    case BRIEF_GENERATE:
+        rope_put(out, S("/responses"));
+        break;
+    }
     common_query(request, out);
 }
 

@@ -54,6 +54,16 @@ def test_gemini_client_openai_upstream():
     eq((line['status'], line['client'] if 'client' in line else 'gemini'), ('200', 'gemini'))
 
 
+def test_gemini_client_responses_upstream():
+    """An upstream that is asked by Responses has the same embeddings."""
+    up = upstream(OPENAI)
+    gw = Gateway(providers={'up': {'kind': 'openai-responses', 'base_url': up.openai, 'keys': [UP_KEY]}}, default_provider='up')
+    eq(gw.post('/v1beta/models/emb:batchEmbedContents', {'requests': [content('one'), content('two')]}).json(), GEMINI)
+    eq(up.seen[-1].path, '/v1/embeddings')
+    eq(gw.post('/v1/embeddings', {'model': 'emb', 'input': 'x'}).json(), OPENAI)
+    eq([r.path for r in up.seen], ['/v1/embeddings'] * 2)
+
+
 def test_openai_client_gemini_upstream():
     up = upstream(GEMINI)
     gw = gateway(up, 'gemini')
