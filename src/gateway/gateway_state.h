@@ -49,7 +49,7 @@ struct gateway {
     struct timer reap_timer;
     struct gateway_listen listens[WORKER_LISTENERS_MAX];
     uint64_t started_ms;
-    uint32_t generation;
+    _Atomic uint32_t generation; /* workers show it in /metrics */
     _Atomic bool is_draining;
     _Atomic bool is_tls_told;
     _Atomic int tls_started; /* 1: runs; -1: could not */
