@@ -74,6 +74,7 @@ def test_binary_answers_flow():
     assert time.monotonic() - begin < 0.3 * SLOW_BUILD + 0.2
     eq(raw.body(answer), data * 4)
     assert time.monotonic() - begin > 0.5
+    raw.close()
     big = os.urandom(20000000)
     up.default = Reply(body=big, headers={'content-type': 'audio/mpeg'})
     assert gateway.post('/v1/audio/speech', {'model': 'tts'}).body == big
