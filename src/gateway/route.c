@@ -191,7 +191,7 @@ static bool match_gemini(const struct route_request *request, struct slice rest,
         return true;
     }
     if (method_bit(request->method) != POST)
-        return false; /* GET /v1/models/x:free names a model */
+        return false;       /* GET /v1/models/x:free names a model */
     match->client = gemini; /* a verb nobody knows */
     match->op = ROUTE_NONE;
     return true;
