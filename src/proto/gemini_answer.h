@@ -43,6 +43,9 @@ struct gemini_choice {
 /* gemini_parts.c */
 enum r2a_err gemini_read_answer_part(struct gemini_choice *choice, struct slice raw,
                                      struct ir_sink *sink);
+/* A piece of text or reasoning (kind: enum ir_part), never empty. */
+enum r2a_err gemini_put_piece(struct gemini_choice *choice, struct ir_sink *sink, uint8_t kind,
+                              struct text piece);
 /* Sources, the end of the open part, STOP. */
 enum r2a_err gemini_end_choice(struct gemini_choice *choice, struct ir_sink *sink);
 

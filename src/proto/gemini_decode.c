@@ -311,6 +311,128 @@ static bool is_complete(const struct decoder *d)
 
 /* --- chunks --- */
 
+/* Nearly every chunk of a stream is one piece of text in one candidate: read in one pass. Whatever
+ * else is met makes it no such chunk, and nothing was told yet. */
+struct quick {
+    struct text text, id, model, reason;
+    bool is_thought;
+    struct slice usage;
+};
+
+static bool quick_string(struct json_scan *scan, struct text *text)
+{
+    if (json_next(scan) != JSON_STRING)
+        return false;
+    *text = text_escaped(scan->text);
+    return true;
+}
+
+static bool quick_part(struct json_scan *scan, struct quick *quick)
+{
+    enum json_token token;
+
+    if (json_next(scan) != JSON_ARRAY || json_next(scan) != JSON_OBJECT)
+        return false;
+    while ((token = json_next(scan)) == JSON_KEY) {
+        if (json_key_is(scan, S("text"))) {
+            if (!quick_string(scan, &quick->text))
+                return false;
+        } else if (json_key_is(scan, S("thought"))) {
+            token = json_next(scan);
+            if (token != JSON_TRUE && token != JSON_FALSE)
+                return false;
+            quick->is_thought = token == JSON_TRUE;
+        } else {
+            return false;
+        }
+    }
+    return token == JSON_OBJECT_END && json_next(scan) == JSON_ARRAY_END;
+}
+
+static bool quick_content(struct json_scan *scan, struct quick *quick)
+{
+    enum json_token token;
+
+    if (json_next(scan) != JSON_OBJECT)
+        return false;
+    while ((token = json_next(scan)) == JSON_KEY) {
+        if (json_key_is(scan, S("parts"))) {
+            if (!quick_part(scan, quick))
+                return false;
+        } else if (!json_key_is(scan, S("role")) || json_next(scan) != JSON_STRING) {
+            return false;
+        }
+    }
+    return token == JSON_OBJECT_END;
+}
+
+static bool quick_candidate(struct json_scan *scan, struct quick *quick)
+{
+    enum json_token token;
+
+    if (json_next(scan) != JSON_ARRAY || json_next(scan) != JSON_OBJECT)
+        return false;
+    while ((token = json_next(scan)) == JSON_KEY) {
+        if (json_key_is(scan, S("content"))) {
+            if (!quick_content(scan, quick))
+                return false;
+        } else if (json_key_is(scan, S("index"))) {
+            if (json_next(scan) != JSON_NUMBER || !slice_eq(scan->text, S("0")))
+                return false;
+        } else if (!json_key_is(scan, S("finishReason")) || !quick_string(scan, &quick->reason)) {
+            return false;
+        }
+    }
+    return token == JSON_OBJECT_END && json_next(scan) == JSON_ARRAY_END;
+}
+
+static bool quick_chunk(struct slice data, struct quick *quick)
+{
+    struct json_scan scan;
+    enum json_token token;
+
+    json_open(&scan, data);
+    if (json_next(&scan) != JSON_OBJECT)
+        return false;
+    while ((token = json_next(&scan)) == JSON_KEY) {
+        if (json_key_is(&scan, S("candidates"))) {
+            if (!quick_candidate(&scan, quick))
+                return false;
+        } else if (json_key_is(&scan, S("usageMetadata"))) {
+            token = json_next(&scan);
+            if (token != JSON_OBJECT || !json_skip_after(&scan, token, &quick->usage))
+                return false;
+        } else if (json_key_is(&scan, S("modelVersion"))) {
+            if (!quick_string(&scan, &quick->model))
+                return false;
+        } else if (!json_key_is(&scan, S("responseId")) || !quick_string(&scan, &quick->id)) {
+            return false;
+        }
+    }
+    return token == JSON_OBJECT_END && json_next(&scan) == JSON_END && quick->text.len > 0;
+}
+
+static enum r2a_err tell_quick(struct decoder *d, const struct quick *quick, struct ir_sink *sink)
+{
+    struct gemini_choice *choice = choice_at(d, 0);
+    enum r2a_err err = R2A_OK;
+
+    if (choice == NULL)
+        return R2A_ERR_NO_MEMORY;
+    if (!d->has_begun)
+        err = put_open(sink, IR_BEGIN, 0, 0, 0, quick->id, quick->model);
+    d->has_begun = true;
+    if (err == R2A_OK)
+        err = gemini_put_piece(choice, sink, quick->is_thought ? IR_PART_REASON : IR_PART_TEXT,
+                               quick->text);
+    d->has_product |= choice->has_product;
+    if (quick->reason.len > 0) {
+        choice->has_stop = true;
+        choice->stop = stop_of(quick->reason);
+    }
+    return err == R2A_OK && quick->usage.len > 0 ? read_usage(d, quick->usage, sink) : err;
+}
+
 static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_sink *sink)
 {
     enum { CANDIDATES, FEEDBACK, USAGE, MODEL, ID, ERROR, NAMES };
@@ -318,9 +440,12 @@ static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_s
                                               S_INIT("usageMetadata"), S_INIT("modelVersion"),
                                               S_INIT("responseId"),    S_INIT("error")};
     struct member found[NAMES];
+    struct quick quick = {0};
     struct json_scan scan;
     enum r2a_err err = R2A_OK;
 
+    if (quick_chunk(data, &quick))
+        return tell_quick(d, &quick, sink);
     json_open(&scan, data);
     if (json_next(&scan) != JSON_OBJECT ||
         !members_read(&scan, names, NAMES, found, NULL, NULL, NULL) ||

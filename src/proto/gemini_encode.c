@@ -44,6 +44,7 @@ struct encoder {
     struct part *parts, *parts_last;
     struct choice *choices[CHOICES_MAX]; /* arena */
     struct text model;
+    struct slice tail; /* what ends every chunk of one part of choice 0, once made; arena */
     struct ir_usage usage;
     size_t kept_bytes;
     enum r2a_err err;
@@ -344,9 +345,39 @@ static void flush_seal(struct encoder *e, struct choice *choice, uint8_t index, 
     end_part_chunk(e, index, out);
 }
 
+/* The end of a chunk is the same each time: worded once. */
+static void make_tail(struct encoder *e)
+{
+    struct rope tail = {.mem = e->brief->mem};
+    size_t len;
+    char *to;
+
+    rope_put_char(&tail, '}');
+    end_part_chunk(e, 0, &tail);
+    len = tail.bytes;
+    to = tail.err == R2A_OK ? arena_take(e->brief->arena, len) : NULL;
+    if (to == NULL) {
+        e->err = R2A_ERR_NO_MEMORY;
+    } else {
+        rope_copy_out(&tail, to);
+        e->tail = slice_of(to, len);
+    }
+    rope_clear(&tail);
+}
+
 static void stream_fragment(struct encoder *e, const struct part *part, struct text text,
                             struct rope *out)
 {
+    if (part->choice == 0 && e->shape == BRIEF_SSE) {
+        if (e->tail.len == 0)
+            make_tail(e);
+        e->has_begun = true;
+        rope_put(out, S("data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\""));
+        gemini_write_text(out, text);
+        rope_put(out, is_reason_kind(part->kind) ? S("\",\"thought\":true") : S("\""));
+        rope_put(out, e->tail);
+        return;
+    }
     begin_part_chunk(e, out);
     rope_put(out, S("{\"text\":\""));
     gemini_write_text(out, text);

@@ -91,9 +91,9 @@ static enum r2a_err need_part(struct gemini_choice *choice, struct ir_sink *sink
     return err;
 }
 
-/* A piece of text or reasoning. Half a surrogate pair waits for the other half. */
-static enum r2a_err put_text_piece(struct gemini_choice *choice, struct ir_sink *sink, uint8_t kind,
-                                   struct text piece)
+/* Half a surrogate pair waits for the other half. */
+enum r2a_err gemini_put_piece(struct gemini_choice *choice, struct ir_sink *sink, uint8_t kind,
+                              struct text piece)
 {
     enum r2a_err err = need_part(choice, sink, kind);
     size_t safe;
@@ -134,7 +134,7 @@ static enum r2a_err read_text(struct gemini_choice *choice, const struct member 
     enum r2a_err err = R2A_OK;
 
     if (text.len > 0)
-        err = put_text_piece(choice, sink, kind, text);
+        err = gemini_put_piece(choice, sink, kind, text);
     /* Of text the secret is not enforced, and no other protocol has a place for it. */
     if (err != R2A_OK || signature.len == 0 || kind != IR_PART_REASON)
         return err;
@@ -254,17 +254,17 @@ static enum r2a_err read_code(struct gemini_choice *choice, const struct member 
     body = member_text(&found[is_result ? OUTPUT : CODE]);
     language = member_text(&found[LANGUAGE]);
     if (choice->is_open && choice->kind == IR_PART_TEXT && choice->has_text)
-        err = put_text_piece(choice, sink, IR_PART_TEXT, text_escaped(S("\\n")));
+        err = gemini_put_piece(choice, sink, IR_PART_TEXT, text_escaped(S("\\n")));
     if (err == R2A_OK)
-        err = put_text_piece(choice, sink, IR_PART_TEXT,
-                             text_escaped(!is_result && text_is(language, S("PYTHON"))
-                                              ? S("```python\\n")
-                                              : S("```\\n")));
+        err = gemini_put_piece(choice, sink, IR_PART_TEXT,
+                               text_escaped(!is_result && text_is(language, S("PYTHON"))
+                                                ? S("```python\\n")
+                                                : S("```\\n")));
     if (err == R2A_OK && body.len > 0)
-        err = put_text_piece(choice, sink, IR_PART_TEXT, body);
+        err = gemini_put_piece(choice, sink, IR_PART_TEXT, body);
     if (err != R2A_OK)
         return err;
-    return put_text_piece(
+    return gemini_put_piece(
         choice, sink, IR_PART_TEXT,
         text_escaped(str_ends(text_bytes(body), S("\\n")) ? S("```\\n") : S("\\n```\\n")));
 }
