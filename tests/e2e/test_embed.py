@@ -3,7 +3,7 @@ import base64
 import json
 import struct
 
-from harness import UP_KEY, Gateway, Reply, eq, mock
+from harness import UP_KEY, Gateway, Reply, Skip, cases, eq, limit, mock
 from mock import openai_chat
 
 OPENAI = {'object': 'list', 'data': [{'object': 'embedding', 'index': 1, 'embedding': [3.5, -4]}, {'object': 'embedding', 'index': 0, 'embedding': [0.25, 1e-3]}],
@@ -142,3 +142,26 @@ def test_no_such_route():
         eq(gw.post(f'/v1beta/models/{model}:embedContent', content('a')).status, 404)
         eq(gw.post('/v1/embeddings', {'model': model, 'input': 'a'}).status, 404)
     eq(up.seen, [])
+
+
+@limit(60)
+@cases('openai', 'gemini')
+def test_official_clients(kind):
+    """The Python clients of both vendors, in front of either upstream."""
+    try:
+        import openai
+        from google import genai
+    except ImportError as error:
+        raise Skip(f'{error.name} is not installed') from None
+    up = upstream(OPENAI if kind == 'openai' else GEMINI)
+    gw = gateway(up, kind)
+    client = openai.OpenAI(base_url=gw.url + '/v1', api_key='x')
+    if kind == 'gemini':  # asks for base64, which an OpenAI upstream would be trusted to send
+        got = client.embeddings.create(model='emb', input=['one', 'two'], dimensions=2)
+        eq([list(item.embedding) for item in got.data], [list(struct.unpack('<2f', struct.pack('<2f', 0.25, 1e-3))), [3.5, -4.0]])
+        eq(got.usage.prompt_tokens, 2)
+    got = client.embeddings.create(model='emb', input=['one', 'two'], encoding_format='float')
+    eq(sorted(list(item.embedding) for item in got.data), [[0.25, 1e-3], [3.5, -4.0]])
+    google = genai.Client(api_key='x', http_options={'base_url': gw.url})
+    got = google.models.embed_content(model='emb', contents=['one', 'two'], config={'output_dimensionality': 2, 'task_type': 'CLUSTERING'})
+    eq([item.values for item in got.embeddings], [[0.25, 1e-3], [3.5, -4.0]])
