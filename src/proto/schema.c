@@ -1,476 +1,11 @@
-#include "schema.h"
+#include "schema_node.h"
 
-#include "member.h"
 #include "r2a/core/check.h"
-#include "r2a/core/str.h"
 #include "r2a/json/text.h"
-#include "r2a/limits.h"
 
-/* JSON Schema -> Gemini's Schema (conversion.md 2.5.1; the numbers in brackets are its steps).
- *
- * A node is read as layers: the object itself, then what its $ref and allOf stand for, then a
- * single anyOf member that folds up. Of each keyword the first layer that has it counts, properties
- * and required are united [1, 2, 4]. Then the node is written once, its children by the same road.
- * There is no tree: a node's keywords are spans, kept in one record a level. */
-
-enum key {
-    KEY_REF,
-    KEY_ALL_OF,
-    KEY_ANY_OF,
-    KEY_ONE_OF,
-    KEY_TYPE,
-    KEY_TITLE,
-    KEY_DESCRIPTION,
-    KEY_NULLABLE,
-    KEY_ENUM,
-    KEY_CONST,
-    KEY_FORMAT,
-    KEY_ITEMS,
-    KEY_PREFIX_ITEMS,
-    KEY_PROPERTIES,
-    KEY_REQUIRED,
-    KEY_ADDITIONAL,
-    KEY_ORDERING,
-    KEY_MINIMUM,
-    KEY_MAXIMUM,
-    KEY_EXCLUSIVE_MINIMUM,
-    KEY_EXCLUSIVE_MAXIMUM,
-    KEY_MULTIPLE_OF,
-    KEY_DEFAULT,
-    KEY_PATTERN,
-    KEY_MIN_ITEMS,
-    KEY_MAX_ITEMS,
-    KEY_MIN_LENGTH,
-    KEY_MAX_LENGTH,
-    KEY_MIN_PROPERTIES,
-    KEY_MAX_PROPERTIES,
-    KEYS,
-};
-
-static const struct slice key_names[KEYS] = {
-    [KEY_REF] = S_INIT("$ref"),
-    [KEY_ALL_OF] = S_INIT("allOf"),
-    [KEY_ANY_OF] = S_INIT("anyOf"),
-    [KEY_ONE_OF] = S_INIT("oneOf"),
-    [KEY_TYPE] = S_INIT("type"),
-    [KEY_TITLE] = S_INIT("title"),
-    [KEY_DESCRIPTION] = S_INIT("description"),
-    [KEY_NULLABLE] = S_INIT("nullable"),
-    [KEY_ENUM] = S_INIT("enum"),
-    [KEY_CONST] = S_INIT("const"),
-    [KEY_FORMAT] = S_INIT("format"),
-    [KEY_ITEMS] = S_INIT("items"),
-    [KEY_PREFIX_ITEMS] = S_INIT("prefixItems"),
-    [KEY_PROPERTIES] = S_INIT("properties"),
-    [KEY_REQUIRED] = S_INIT("required"),
-    [KEY_ADDITIONAL] = S_INIT("additionalProperties"),
-    [KEY_ORDERING] = S_INIT("propertyOrdering"),
-    [KEY_MINIMUM] = S_INIT("minimum"),
-    [KEY_MAXIMUM] = S_INIT("maximum"),
-    [KEY_EXCLUSIVE_MINIMUM] = S_INIT("exclusiveMinimum"),
-    [KEY_EXCLUSIVE_MAXIMUM] = S_INIT("exclusiveMaximum"),
-    [KEY_MULTIPLE_OF] = S_INIT("multipleOf"),
-    [KEY_DEFAULT] = S_INIT("default"),
-    [KEY_PATTERN] = S_INIT("pattern"),
-    [KEY_MIN_ITEMS] = S_INIT("minItems"),
-    [KEY_MAX_ITEMS] = S_INIT("maxItems"),
-    [KEY_MIN_LENGTH] = S_INIT("minLength"),
-    [KEY_MAX_LENGTH] = S_INIT("maxLength"),
-    [KEY_MIN_PROPERTIES] = S_INIT("minProperties"),
-    [KEY_MAX_PROPERTIES] = S_INIT("maxProperties"),
-};
-
-enum type {
-    TYPE_NONE,
-    TYPE_STRING,
-    TYPE_NUMBER,
-    TYPE_INTEGER,
-    TYPE_BOOLEAN,
-    TYPE_ARRAY,
-    TYPE_OBJECT,
-    TYPE_NULL,
-    TYPES
-};
-
-static const struct slice type_words[TYPES] = {
-    [TYPE_STRING] = S_INIT("STRING"),   [TYPE_NUMBER] = S_INIT("NUMBER"),
-    [TYPE_INTEGER] = S_INIT("INTEGER"), [TYPE_BOOLEAN] = S_INIT("BOOLEAN"),
-    [TYPE_ARRAY] = S_INIT("ARRAY"),     [TYPE_OBJECT] = S_INIT("OBJECT"),
-    [TYPE_NULL] = S_INIT("NULL"),
-};
-
-/* The $refs that lead to here: meeting one of them again is a recursion. */
-struct chain {
-    const struct chain *up;
-    const char *target; /* first byte of what it points to */
-};
-
-#define NODE_MAPS_MAX 16u /* property maps, and required lists, united in one node */
-#define NODE_REFS_MAX 16u
-
-struct node {
-    struct member at[KEYS]; /* the first layer's word */
-    struct slice maps[NODE_MAPS_MAX], requireds[NODE_MAPS_MAX];
-    struct chain links[NODE_REFS_MAX];
-    const struct chain *chain;
-    uint32_t maps_count, requireds_count, links_count;
-    struct text see; /* a $ref that cannot be followed: its name */
-    bool is_nullable, is_any;
-    uint8_t types; /* bit per enum type */
-    uint8_t type;
-    struct slice any_of; /* array of two or more members that stay */
-};
-
-struct work {
-    struct slice root;
-    struct rope *out;
-    struct arena *arena;
-    size_t start; /* out->bytes before the schema */
-    size_t bytes_max;
-    size_t seen; /* bytes of schema looked at: what $refs multiply */
-    enum schema_result result;
-    struct node *nodes[SCHEMA_DEPTH_MAX + 2];
-};
-
-/* Looking at more than this means that references multiply. */
-#define SCHEMA_WORK_BYTES_MAX 67108864u
-
-static bool charge(struct work *work, size_t bytes)
-{
-    work->seen += bytes + 16;
-    if (work->result == SCHEMA_WRITTEN &&
-        (work->seen > SCHEMA_WORK_BYTES_MAX || work->out->bytes - work->start > work->bytes_max))
-        work->result = SCHEMA_TOO_LARGE;
-    return work->result == SCHEMA_WRITTEN;
-}
-
-/* --- small readers --- */
-
-static enum type type_of(struct text word)
-{
-    for (int i = TYPE_STRING; i < TYPES; i++)
-        if (text_is_nocase(word, type_words[i]))
-            return (enum type)i;
-    return TYPE_NONE;
-}
-
-static enum type type_of_value(const struct member *value)
-{
-    int64_t number;
-
-    switch (value->kind) {
-    case JSON_STRING:
-        return TYPE_STRING;
-    case JSON_NUMBER:
-        return member_int(value, &number) ? TYPE_INTEGER : TYPE_NUMBER;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return TYPE_BOOLEAN;
-    case JSON_ARRAY:
-        return TYPE_ARRAY;
-    case JSON_OBJECT:
-        return TYPE_OBJECT;
-    default:
-        return TYPE_NONE;
-    }
-}
-
-/* Elements of an array kept as a span. */
-static bool open_array(struct json_scan *scan, struct slice raw)
-{
-    json_open(scan, raw);
-    return json_next(scan) == JSON_ARRAY;
-}
-
-static bool next_item(struct json_scan *scan, struct member *item)
-{
-    enum json_token token = json_next(scan);
-
-    *item = (struct member){.kind = (uint8_t)token};
-    if (token == JSON_ARRAY_END || token == JSON_ERROR)
-        return false;
-    item->is_null = token == JSON_NULL;
-    return json_skip_after(scan, token, &item->raw);
-}
-
-static bool open_object(struct json_scan *scan, struct slice raw)
-{
-    json_open(scan, raw);
-    return json_next(scan) == JSON_OBJECT;
-}
-
-static bool next_property(struct json_scan *scan, struct text *key, struct slice *value)
-{
-    if (json_next(scan) != JSON_KEY)
-        return false;
-    *key = text_escaped(scan->text);
-    return json_skip(scan, value);
-}
-
-/* --- references [1] --- */
-
-/* The value of `key` in an object, or of that index in an array. */
-static bool step_into(struct slice *at, struct slice key)
-{
-    struct json_scan scan;
-    struct member item;
-    struct text name;
-    struct slice value;
-    uint64_t index;
-
-    if (open_object(&scan, *at)) {
-        while (next_property(&scan, &name, &value)) {
-            if (text_is(name, key)) {
-                *at = value;
-                return true;
-            }
-        }
-        return false;
-    }
-    if (!open_array(&scan, *at) || !str_parse_u64(key, &index))
-        return false;
-    while (next_item(&scan, &item)) {
-        if (index-- == 0) {
-            *at = item.raw;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* One segment of a JSON pointer in a URI fragment: %41, then ~1 and ~0. In place. */
-static size_t unescape_segment(char *to, struct slice segment)
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < segment.len; i++) {
-        unsigned char byte = (unsigned char)segment.ptr[i];
-
-        if (byte == '%' && i + 2 < segment.len &&
-            str_unhex(&byte, slice_of(segment.ptr + i + 1, 2)))
-            i += 2;
-        to[len++] = (char)byte;
-    }
-    segment = slice_of(to, len);
-    len = 0;
-    for (size_t i = 0; i < segment.len; i++) {
-        char c = segment.ptr[i];
-
-        if (c == '~' && i + 1 < segment.len) {
-            i++;
-            c = segment.ptr[i] == '1' ? '/' : '~';
-        }
-        to[len++] = c;
-    }
-    return len;
-}
-
-/* Where a local reference points to; `*name` is its last segment. False: external, or nowhere. */
-static bool resolve(struct work *work, struct text ref, struct slice *target, struct text *name)
-{
-    struct slice plain, rest, segment;
-    char *buf;
-
-    *name = ref;
-    if (!text_to_plain(ref, work->arena, &plain) ||
-        (buf = arena_take(work->arena, plain.len + 1)) == NULL) {
-        work->result = SCHEMA_NO_MEMORY;
-        return false;
-    }
-    rest = plain;
-    for (size_t i = 0; i < plain.len; i++)
-        if (plain.ptr[i] == '/')
-            *name = text_plain(slice_skip(plain, i + 1));
-    if (!str_starts(plain, S("#")))
-        return false;
-    *target = work->root;
-    rest = slice_skip(rest, 1);
-    if (rest.len == 0)
-        return true;
-    if (rest.ptr[0] != '/')
-        return false;
-    rest = slice_skip(rest, 1);
-    while (str_split(&rest, '/', &segment)) {
-        if (!charge(work, target->len))
-            return false;
-        if (!step_into(target, slice_of(buf, unescape_segment(buf, segment))))
-            return false;
-    }
-    return true;
-}
-
-/* --- reading a node --- */
-
-static void collect(struct work *work, struct node *node, struct slice raw, uint32_t depth);
-
-static void collect_ref(struct work *work, struct node *node, struct text ref, uint32_t depth)
-{
-    struct slice target;
-    struct text name;
-    bool is_good = resolve(work, ref, &target, &name);
-
-    for (const struct chain *link = node->chain; is_good && link != NULL; link = link->up)
-        is_good = link->target != target.ptr;
-    if (!is_good || depth >= SCHEMA_DEPTH_MAX || node->links_count == NODE_REFS_MAX) {
-        node->see = name;
-        return;
-    }
-    node->links[node->links_count] = (struct chain){.up = node->chain, .target = target.ptr};
-    node->chain = &node->links[node->links_count++];
-    collect(work, node, target, depth + 1);
-}
-
-static void collect_all_of(struct work *work, struct node *node, struct slice raw, uint32_t depth)
-{
-    struct json_scan scan;
-    struct member item;
-
-    if (!open_array(&scan, raw))
-        return;
-    while (work->result == SCHEMA_WRITTEN && next_item(&scan, &item))
-        if (member_is(&item, JSON_OBJECT))
-            collect(work, node, item.raw, depth + 1);
-}
-
-/* Adds a layer: what the node has already wins. */
-static void collect(struct work *work, struct node *node, struct slice raw, uint32_t depth)
-{
-    struct member found[KEYS];
-
-    if (!charge(work, raw.len) || depth > SCHEMA_DEPTH_MAX ||
-        !members_of(raw, key_names, KEYS, found))
-        return;
-    for (uint32_t i = KEY_ANY_OF; i < KEYS; i++)
-        if (node->at[i].raw.len == 0)
-            node->at[i] = found[i];
-    if (member_is(&found[KEY_PROPERTIES], JSON_OBJECT) && node->maps_count < NODE_MAPS_MAX)
-        node->maps[node->maps_count++] = found[KEY_PROPERTIES].raw;
-    if (member_is(&found[KEY_REQUIRED], JSON_ARRAY) && node->requireds_count < NODE_MAPS_MAX)
-        node->requireds[node->requireds_count++] = found[KEY_REQUIRED].raw;
-    if (member_is(&found[KEY_REF], JSON_STRING))
-        collect_ref(work, node, member_text(&found[KEY_REF]), depth);
-    if (member_is(&found[KEY_ALL_OF], JSON_ARRAY))
-        collect_all_of(work, node, found[KEY_ALL_OF].raw, depth);
-}
-
-/* What a member of anyOf is good for [4]. */
-enum alternative { ALTERNATIVE_NOTHING, ALTERNATIVE_NULL, ALTERNATIVE_SCHEMA };
-
-static enum alternative look_at(const struct member *item)
-{
-    enum { TYPE, PROPERTIES, ITEMS, ENUM, CONST, REF, ALL_OF, ANY_OF, ONE_OF, NAMES };
-    static const struct slice names[NAMES] = {
-        S_INIT("type"), S_INIT("properties"), S_INIT("items"), S_INIT("enum"), S_INIT("const"),
-        S_INIT("$ref"), S_INIT("allOf"),      S_INIT("anyOf"), S_INIT("oneOf")};
-    struct member found[NAMES];
-
-    if (!member_is(item, JSON_OBJECT) || !members_of(item->raw, names, NAMES, found))
-        return ALTERNATIVE_NOTHING;
-    if (found[CONST].is_null || text_is_nocase(member_text(&found[TYPE]), S("null")))
-        return ALTERNATIVE_NULL;
-    for (uint32_t i = 0; i < NAMES; i++)
-        if (found[i].raw.len > 0)
-            return ALTERNATIVE_SCHEMA;
-    return ALTERNATIVE_NOTHING;
-}
-
-/* Settles anyOf and oneOf: null becomes nullable, a single member folds up, two or more stay. */
-static void settle_any_of(struct work *work, struct node *node, uint32_t depth)
-{
-    for (uint32_t round = 0; round < SCHEMA_DEPTH_MAX; round++) {
-        enum key key = member_is(&node->at[KEY_ANY_OF], JSON_ARRAY) ? KEY_ANY_OF : KEY_ONE_OF;
-        struct slice raw = node->at[key].raw, single = {0};
-        struct json_scan scan;
-        struct member item;
-        uint32_t count = 0;
-
-        if (!member_is(&node->at[key], JSON_ARRAY) || !charge(work, raw.len))
-            return;
-        (void)open_array(&scan, raw);
-        while (next_item(&scan, &item)) {
-            enum alternative alternative = look_at(&item);
-
-            node->is_nullable |= alternative == ALTERNATIVE_NULL;
-            if (alternative == ALTERNATIVE_SCHEMA) {
-                single = item.raw;
-                count++;
-            }
-        }
-        node->at[KEY_ANY_OF] = node->at[KEY_ONE_OF] = (struct member){0};
-        if (count > 1) {
-            if (node->maps_count == 0)
-                node->any_of = raw;
-            return;
-        }
-        if (count == 0)
-            return;
-        collect(work, node, single, depth);
-    }
-}
-
-/* [5, 14] */
-static void settle_type(struct node *node)
-{
-    const struct member *type = &node->at[KEY_TYPE];
-    struct json_scan scan;
-    struct member item;
-
-    if (member_is(type, JSON_STRING)) {
-        node->types |= (uint8_t)(1u << type_of(member_text(type)));
-    } else if (member_is(type, JSON_ARRAY)) {
-        (void)open_array(&scan, type->raw);
-        while (next_item(&scan, &item))
-            node->types |= (uint8_t)(1u << type_of(member_text(&item)));
-    }
-    node->types &= (uint8_t)~1u;
-    if (node->types & 1u << TYPE_NULL)
-        node->is_nullable = true;
-    node->types &= (uint8_t) ~(1u << TYPE_NULL);
-    if (node->any_of.len > 0)
-        node->types = 0;
-    if (node->maps_count > 0 && (node->types & (1u << TYPE_OBJECT)))
-        node->types = 1u << TYPE_OBJECT;
-    for (int i = TYPE_STRING; i < TYPES && node->type == TYPE_NONE; i++)
-        if (node->types == 1u << i)
-            node->type = (uint8_t)i;
-    if (node->types != 0 || node->any_of.len > 0)
-        return;
-    if (node->maps_count > 0)
-        node->type = TYPE_OBJECT;
-    else if (node->at[KEY_ITEMS].raw.len > 0 || member_is(&node->at[KEY_PREFIX_ITEMS], JSON_ARRAY))
-        node->type = TYPE_ARRAY;
-    else if (node->at[KEY_CONST].kind != JSON_ERROR)
-        node->type = (uint8_t)type_of_value(&node->at[KEY_CONST]);
-    else if (member_is(&node->at[KEY_ADDITIONAL], JSON_OBJECT))
-        node->type = TYPE_OBJECT;
-    if (node->type == TYPE_NONE) {
-        node->type = TYPE_STRING;
-        node->is_any = !member_is(&node->at[KEY_ENUM], JSON_ARRAY) && !node->is_nullable;
-    }
-}
-
-static struct node *read_node(struct work *work, struct slice raw, uint32_t depth,
-                              const struct chain *chain)
-{
-    struct node *node = work->nodes[depth];
-
-    if (node == NULL)
-        node = work->nodes[depth] = arena_take(work->arena, sizeof(*node));
-    if (node == NULL) {
-        work->result = SCHEMA_NO_MEMORY;
-        return NULL;
-    }
-    memset(node, 0, sizeof(*node));
-    node->chain = chain;
-    collect(work, node, raw, depth);
-    if (work->result != SCHEMA_WRITTEN)
-        return NULL;
-    settle_any_of(work, node, depth);
-    node->is_nullable |=
-        member_is(&node->at[KEY_NULLABLE], JSON_TRUE) || node->at[KEY_CONST].is_null;
-    settle_type(node);
-    return work->result == SCHEMA_WRITTEN ? node : NULL;
-}
+/* JSON Schema -> Gemini's Schema (conversion.md 2.5.1; the numbers in brackets are its steps): a
+ * node that was read (schema_node.c) is written once, its children by the same road. What the
+ * subset has no word for stays as a hint in the description. */
 
 /* --- hints --- */
 
@@ -580,8 +115,8 @@ static void add_enum_hint(struct describing *d, struct slice values)
     struct member item;
     bool is_first = true;
 
-    (void)open_array(&scan, values);
-    while (next_item(&scan, &item) && !hint.is_cut) {
+    (void)schema_open_array(&scan, values);
+    while (schema_next_item(&scan, &item) && !hint.is_cut) {
         if (!is_first)
             hint_put(&hint, S(", "));
         is_first = false;
@@ -590,7 +125,7 @@ static void add_enum_hint(struct describing *d, struct slice values)
     rope_put_char(d->out, ')');
 }
 
-static bool keeps_format(const struct node *node)
+static bool keeps_format(const struct schema_node *node)
 {
     struct text format = member_text(&node->at[KEY_FORMAT]);
 
@@ -607,15 +142,15 @@ static bool keeps_format(const struct node *node)
 }
 
 /* An enum that can stay: of a string, strings only [7]. */
-static bool keeps_enum(const struct node *node)
+static bool keeps_enum(const struct schema_node *node)
 {
     struct json_scan scan;
     struct member item;
 
     if (!member_is(&node->at[KEY_ENUM], JSON_ARRAY) || node->type != TYPE_STRING)
         return false;
-    (void)open_array(&scan, node->at[KEY_ENUM].raw);
-    while (next_item(&scan, &item))
+    (void)schema_open_array(&scan, node->at[KEY_ENUM].raw);
+    while (schema_next_item(&scan, &item))
         if (!member_is(&item, JSON_STRING) && !item.is_null)
             return false;
     return true;
@@ -626,8 +161,8 @@ static bool has_null(struct slice values)
     struct json_scan scan;
     struct member item;
 
-    (void)open_array(&scan, values);
-    while (next_item(&scan, &item))
+    (void)schema_open_array(&scan, values);
+    while (schema_next_item(&scan, &item))
         if (item.is_null)
             return true;
     return false;
@@ -637,14 +172,14 @@ static struct slice additional_type(const struct member *additional)
 {
     static const struct slice names[] = {S_INIT("type")};
     struct member found[1];
-    enum type type = TYPE_NONE;
+    enum schema_type type = TYPE_NONE;
 
     if (members_of(additional->raw, names, 1, found))
-        type = type_of(member_text(&found[0]));
-    return type == TYPE_NONE ? S("any") : type_words[type];
+        type = schema_type_of(member_text(&found[0]));
+    return type == TYPE_NONE ? S("any") : schema_type_words[type];
 }
 
-static void write_description(struct work *work, const struct node *node)
+static void write_description(struct schema_work *work, const struct schema_node *node)
 {
     struct describing d = {.out = work->out};
     struct text own = member_text(&node->at[KEY_DESCRIPTION]);
@@ -688,10 +223,10 @@ static void write_description(struct work *work, const struct node *node)
 
 /* --- writing a node --- */
 
-static void write_schema(struct work *work, struct slice raw, uint32_t depth,
-                         const struct chain *chain);
+static void write_schema(struct schema_work *work, struct slice raw, uint32_t depth,
+                         const struct schema_chain *chain);
 
-static void write_enum(struct work *work, const struct node *node)
+static void write_enum(struct schema_work *work, const struct schema_node *node)
 {
     struct json_scan scan;
     struct member item;
@@ -705,8 +240,8 @@ static void write_enum(struct work *work, const struct node *node)
     }
     if (!keeps_enum(node))
         return;
-    (void)open_array(&scan, node->at[KEY_ENUM].raw);
-    while (next_item(&scan, &item)) {
+    (void)schema_open_array(&scan, node->at[KEY_ENUM].raw);
+    while (schema_next_item(&scan, &item)) {
         if (item.is_null || item.raw.len == 2)
             continue;
         rope_put(work->out, is_first ? S(",\"enum\":[") : S(","));
@@ -723,25 +258,25 @@ static bool is_repeat(struct slice array, const struct member *item)
     struct json_scan scan;
     struct member other;
 
-    (void)open_array(&scan, array);
-    while (next_item(&scan, &other) && other.raw.ptr != item->raw.ptr)
+    (void)schema_open_array(&scan, array);
+    while (schema_next_item(&scan, &other) && other.raw.ptr != item->raw.ptr)
         if (slice_eq(other.raw, item->raw))
             return true;
     return false;
 }
 
 /* Alternatives written as an array: of anyOf the useful ones, of a tuple the distinct ones. */
-static void write_members(struct work *work, struct slice array, bool is_any_of, uint32_t depth,
-                          const struct chain *chain)
+static void write_members(struct schema_work *work, struct slice array, bool is_any_of,
+                          uint32_t depth, const struct schema_chain *chain)
 {
     struct json_scan scan;
     struct member item;
     bool is_first = true;
 
     rope_put(work->out, S("\"anyOf\":["));
-    (void)open_array(&scan, array);
-    while (next_item(&scan, &item) && charge(work, 0)) {
-        if (is_any_of ? look_at(&item) != ALTERNATIVE_SCHEMA : is_repeat(array, &item))
+    (void)schema_open_array(&scan, array);
+    while (schema_next_item(&scan, &item) && schema_charge(work, 0)) {
+        if (is_any_of ? schema_look_at(&item) != ALTERNATIVE_SCHEMA : is_repeat(array, &item))
             continue;
         if (!is_first)
             rope_put_char(work->out, ',');
@@ -752,7 +287,7 @@ static void write_members(struct work *work, struct slice array, bool is_any_of,
 }
 
 /* [10] */
-static void write_items(struct work *work, const struct node *node, uint32_t depth)
+static void write_items(struct schema_work *work, const struct schema_node *node, uint32_t depth)
 {
     const struct member *items = &node->at[KEY_ITEMS];
     struct slice tuple = {0};
@@ -769,8 +304,8 @@ static void write_items(struct work *work, const struct node *node, uint32_t dep
         tuple = items->raw;
     else if (member_is(&node->at[KEY_PREFIX_ITEMS], JSON_ARRAY))
         tuple = node->at[KEY_PREFIX_ITEMS].raw;
-    if (tuple.len > 0 && open_array(&scan, tuple)) {
-        while (next_item(&scan, &item) && charge(work, tuple.len)) {
+    if (tuple.len > 0 && schema_open_array(&scan, tuple)) {
+        while (schema_next_item(&scan, &item) && schema_charge(work, tuple.len)) {
             if (is_repeat(tuple, &item))
                 continue;
             if (distinct++ == 0)
@@ -789,30 +324,30 @@ static void write_items(struct work *work, const struct node *node, uint32_t dep
 }
 
 /* Whether an earlier map of the node has the key, or an earlier place in this one. */
-static bool is_taken(const struct node *node, uint32_t map, struct text key)
+static bool is_taken(const struct schema_node *node, uint32_t map, struct text key)
 {
     struct json_scan scan;
     struct text other;
     struct slice value;
 
     for (uint32_t i = 0; i < map; i++) {
-        (void)open_object(&scan, node->maps[i]);
-        while (next_property(&scan, &other, &value))
+        (void)schema_open_object(&scan, node->maps[i]);
+        while (schema_next_property(&scan, &other, &value))
             if (text_eq(other, key))
                 return true;
     }
     return false;
 }
 
-static bool is_property(const struct node *node, struct text name)
+static bool is_property(const struct schema_node *node, struct text name)
 {
     struct json_scan scan;
     struct text key;
     struct slice value;
 
     for (uint32_t i = 0; i < node->maps_count; i++) {
-        (void)open_object(&scan, node->maps[i]);
-        while (next_property(&scan, &key, &value))
+        (void)schema_open_object(&scan, node->maps[i]);
+        while (schema_next_property(&scan, &key, &value))
             if (text_eq(key, name))
                 return !slice_eq(value, S("false"));
     }
@@ -820,14 +355,15 @@ static bool is_property(const struct node *node, struct text name)
 }
 
 /* Whether a required name came before, in this list or an earlier one. */
-static bool is_named_before(const struct node *node, uint32_t list, const struct member *name)
+static bool is_named_before(const struct schema_node *node, uint32_t list,
+                            const struct member *name)
 {
     struct json_scan scan;
     struct member other;
 
     for (uint32_t i = 0; i <= list; i++) {
-        (void)open_array(&scan, node->requireds[i]);
-        while (next_item(&scan, &other) && other.raw.ptr != name->raw.ptr)
+        (void)schema_open_array(&scan, node->requireds[i]);
+        while (schema_next_item(&scan, &other) && other.raw.ptr != name->raw.ptr)
             if (text_eq(member_text(&other), member_text(name)))
                 return true;
     }
@@ -835,7 +371,8 @@ static bool is_named_before(const struct node *node, uint32_t list, const struct
 }
 
 /* [11] */
-static void write_properties(struct work *work, const struct node *node, uint32_t depth)
+static void write_properties(struct schema_work *work, const struct schema_node *node,
+                             uint32_t depth)
 {
     struct json_scan scan;
     struct member item;
@@ -844,8 +381,9 @@ static void write_properties(struct work *work, const struct node *node, uint32_
     bool is_first = true;
 
     for (uint32_t i = 0; i < node->maps_count; i++) {
-        (void)open_object(&scan, node->maps[i]);
-        while (next_property(&scan, &key, &value) && charge(work, i > 0 ? node->maps[0].len : 0)) {
+        (void)schema_open_object(&scan, node->maps[i]);
+        while (schema_next_property(&scan, &key, &value) &&
+               schema_charge(work, i > 0 ? node->maps[0].len : 0)) {
             if (slice_eq(value, S("false")) || is_taken(node, i, key))
                 continue;
             rope_put(work->out, is_first ? S(",\"properties\":{") : S(","));
@@ -860,9 +398,9 @@ static void write_properties(struct work *work, const struct node *node, uint32_
     rope_put_char(work->out, '}');
     is_first = true;
     for (uint32_t i = 0; i < node->requireds_count; i++) {
-        (void)open_array(&scan, node->requireds[i]);
-        while (next_item(&scan, &item) &&
-               charge(work, node->requireds[i].len + node->maps[0].len)) {
+        (void)schema_open_array(&scan, node->requireds[i]);
+        while (schema_next_item(&scan, &item) &&
+               schema_charge(work, node->requireds[i].len + node->maps[0].len)) {
             if (!member_is(&item, JSON_STRING) || !is_property(node, member_text(&item)) ||
                 is_named_before(node, i, &item))
                 continue;
@@ -875,7 +413,7 @@ static void write_properties(struct work *work, const struct node *node, uint32_
         rope_put_char(work->out, ']');
 }
 
-static void write_number(struct work *work, struct slice name, const struct member *value)
+static void write_number(struct schema_work *work, struct slice name, const struct member *value)
 {
     if (!member_is(value, JSON_NUMBER) && !member_is(value, JSON_STRING))
         return;
@@ -886,12 +424,12 @@ static void write_number(struct work *work, struct slice name, const struct memb
 }
 
 /* [8]: the exclusive form, a number or (draft 4) a flag on the other, becomes an inclusive one. */
-static void write_bound(struct work *work, const struct node *node, enum key inclusive,
-                        enum key exclusive, int64_t step)
+static void write_bound(struct schema_work *work, const struct schema_node *node,
+                        enum schema_key inclusive, enum schema_key exclusive, int64_t step)
 {
     const struct member *limit = &node->at[inclusive], *open = &node->at[exclusive];
     bool is_open = member_is(open, JSON_TRUE) && member_is(limit, JSON_NUMBER);
-    struct slice name = key_names[inclusive];
+    struct slice name = schema_key_names[inclusive];
     int64_t number;
 
     if (member_is(open, JSON_NUMBER)) {
@@ -914,7 +452,7 @@ static void write_bound(struct work *work, const struct node *node, enum key inc
     write_number(work, name, limit);
 }
 
-static void write_bounds(struct work *work, const struct node *node)
+static void write_bounds(struct schema_work *work, const struct schema_node *node)
 {
     static const uint8_t lengths[] = {KEY_MIN_ITEMS,  KEY_MAX_ITEMS,      KEY_MIN_LENGTH,
                                       KEY_MAX_LENGTH, KEY_MIN_PROPERTIES, KEY_MAX_PROPERTIES};
@@ -922,11 +460,12 @@ static void write_bounds(struct work *work, const struct node *node)
     write_bound(work, node, KEY_MINIMUM, KEY_EXCLUSIVE_MINIMUM, 1);
     write_bound(work, node, KEY_MAXIMUM, KEY_EXCLUSIVE_MAXIMUM, -1);
     for (uint32_t i = 0; i < array_count(lengths); i++)
-        write_number(work, key_names[lengths[i]], &node->at[lengths[i]]);
+        write_number(work, schema_key_names[lengths[i]], &node->at[lengths[i]]);
 }
 
 /* Two or more types without a form of their own: alternatives of nothing but a type [5]. */
-static void write_type_union(struct work *work, const struct node *node, uint32_t depth)
+static void write_type_union(struct schema_work *work, const struct schema_node *node,
+                             uint32_t depth)
 {
     bool is_first = true;
 
@@ -936,7 +475,7 @@ static void write_type_union(struct work *work, const struct node *node, uint32_
             continue;
         rope_put(work->out, is_first ? S("{\"type\":\"") : S(",{\"type\":\""));
         is_first = false;
-        rope_put(work->out, type_words[i]);
+        rope_put(work->out, schema_type_words[i]);
         rope_put_char(work->out, '"');
         if (i == TYPE_ARRAY)
             write_items(work, node, depth);
@@ -945,15 +484,16 @@ static void write_type_union(struct work *work, const struct node *node, uint32_
     rope_put_char(work->out, ']');
 }
 
-static void write_kept(struct work *work, const struct node *node, enum key key)
+static void write_kept(struct schema_work *work, const struct schema_node *node,
+                       enum schema_key key)
 {
     rope_put(work->out, S(",\""));
-    rope_put(work->out, key_names[key]);
+    rope_put(work->out, schema_key_names[key]);
     rope_put(work->out, S("\":"));
     rope_borrow(work->out, node->at[key].raw);
 }
 
-static void write_node(struct work *work, struct node *node, uint32_t depth)
+static void write_node(struct schema_work *work, struct schema_node *node, uint32_t depth)
 {
     struct rope *out = work->out;
     bool is_union = node->any_of.len == 0 && node->type == TYPE_NONE;
@@ -974,7 +514,7 @@ static void write_node(struct work *work, struct node *node, uint32_t depth)
         write_type_union(work, node, depth);
     } else {
         rope_put(out, S("\"type\":\""));
-        rope_put(out, type_words[node->type]);
+        rope_put(out, schema_type_words[node->type]);
         rope_put_char(out, '"');
     }
     if (keeps_format(node))
@@ -997,16 +537,16 @@ static void write_node(struct work *work, struct node *node, uint32_t depth)
     rope_put_char(out, '}');
 }
 
-static void write_schema(struct work *work, struct slice raw, uint32_t depth,
-                         const struct chain *chain)
+static void write_schema(struct schema_work *work, struct slice raw, uint32_t depth,
+                         const struct schema_chain *chain)
 {
-    struct node *node;
+    struct schema_node *node;
 
     if (depth > SCHEMA_DEPTH_MAX) {
         rope_put(work->out, S("{\"type\":\"OBJECT\",\"description\":\"see deeper\"}"));
         return;
     }
-    node = read_node(work, raw, depth, chain);
+    node = schema_read_node(work, raw, depth, chain);
     if (node != NULL)
         write_node(work, node, depth);
     else
@@ -1016,19 +556,19 @@ static void write_schema(struct work *work, struct slice raw, uint32_t depth,
 enum schema_result schema_write_gemini(struct rope *out, struct slice schema, bool is_parameters,
                                        struct arena *arena, struct schema_budget *budget)
 {
-    struct work *work = arena_take_zero(arena, sizeof(*work));
-    struct node *node;
+    struct schema_work *work = arena_take_zero(arena, sizeof(*work));
+    struct schema_node *node;
 
     if (work == NULL)
         return SCHEMA_NO_MEMORY;
-    *work = (struct work){.root = schema,
-                          .out = out,
-                          .arena = arena,
-                          .start = out->bytes,
-                          .bytes_max = SCHEMA_BYTES_MAX};
+    *work = (struct schema_work){.root = schema,
+                                 .out = out,
+                                 .arena = arena,
+                                 .start = out->bytes,
+                                 .bytes_max = SCHEMA_BYTES_MAX};
     if (budget->bytes_sum + SCHEMA_BYTES_MAX > SCHEMA_SUM_BYTES_MAX)
         work->bytes_max = SCHEMA_SUM_BYTES_MAX - budget->bytes_sum;
-    node = read_node(work, schema, 0, NULL);
+    node = schema_read_node(work, schema, 0, NULL);
     if (node == NULL)
         return work->result;
     if (is_parameters && node->maps_count == 0 && node->any_of.len == 0 &&
@@ -1041,15 +581,15 @@ enum schema_result schema_write_gemini(struct rope *out, struct slice schema, bo
         bool has_any = false;
 
         for (uint32_t i = 0; i < node->maps_count; i++) {
-            (void)open_object(&scan, node->maps[i]);
-            while (next_property(&scan, &key, &value))
+            (void)schema_open_object(&scan, node->maps[i]);
+            while (schema_next_property(&scan, &key, &value))
                 has_any |= !slice_eq(value, S("false"));
         }
         if (!has_any)
             return SCHEMA_EMPTY;
     }
     write_node(work, node, 0);
-    (void)charge(work, 0);
+    (void)schema_charge(work, 0);
     budget->bytes_sum += out->bytes - work->start;
     if (budget->bytes_sum > SCHEMA_SUM_BYTES_MAX)
         budget->bytes_sum = SCHEMA_SUM_BYTES_MAX;
@@ -1065,12 +605,12 @@ void schema_write_bare(struct rope *out, struct slice schema)
     struct slice value;
     bool is_first = true;
 
-    if (!open_object(&scan, schema)) {
+    if (!schema_open_object(&scan, schema)) {
         rope_borrow(out, schema);
         return;
     }
     rope_put_char(out, '{');
-    while (next_property(&scan, &key, &value)) {
+    while (schema_next_property(&scan, &key, &value)) {
         if (text_is(key, S("$schema")))
             continue;
         if (!is_first)
