@@ -111,6 +111,8 @@ def main():
             todo.append(test)
     if any(t[0].startswith('sdk/') for t in todo):
         from clients import sdk  # noqa: F401  seconds of imports, once instead of in every test
+    if any(t[0].startswith('genai/') and 'python' in t[0] for t in todo):
+        from clients import genai  # noqa: F401
     todo.sort(key=lambda t: (bool(getattr(t[1], 'alone', False)), -getattr(t[1], 'limit', 30)))
     running, number, start = {}, 0, time.monotonic()
     while todo or running:

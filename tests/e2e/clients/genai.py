@@ -1,6 +1,5 @@
-"""Runs Google's official Python client, as genai.mjs does the Node one: a JSON array of cases on stdin, one JSON line a case."""
+"""Runs Google's official Python client, as genai.mjs does the Node one: perform(case) gives what a line of it would."""
 import json
-import sys
 
 from google import genai
 from google.genai import errors, types
@@ -45,11 +44,11 @@ def run(one):
     return of(chunks)
 
 
-for case in json.load(sys.stdin):
+def perform(case):
     try:
         out = run(case)
     except errors.APIError as error:
         out = {'error': {'status': error.code, 'message': str(error)}}
     except Exception as error:
         out = {'error': {'status': -1, 'message': f'{type(error).__name__}: {error}'}}
-    print(json.dumps(out), flush=True)
+    return json.loads(json.dumps(out))
