@@ -50,10 +50,11 @@ mkdir -p "$DIR"
 START=$SECONDS
 ulimit -n 20000 2>/dev/null || die "needs a limit of 20,000 descriptors"
 
-# Subjects on one core, what drives them on the other.
-SUBJECT_CORE=() DRIVER_CORE=()
+# Subjects on one core, what drives them on the other. Each subject has a session of its own, as nginx makes itself one:
+# where the system groups processes by session to share its time, all get the same.
+SUBJECT_CORE=(setsid) DRIVER_CORE=()
 if [ "$(nproc)" -ge 2 ] && command -v taskset >/dev/null; then
-    SUBJECT_CORE=(taskset -c 0) DRIVER_CORE=(taskset -c 1)
+    SUBJECT_CORE=(setsid taskset -c 0) DRIVER_CORE=(taskset -c 1)
 fi
 
 # ---- what runs -------------------------------------------------------------------------------------------------
