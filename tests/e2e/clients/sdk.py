@@ -178,14 +178,18 @@ def follow_up(one, first):
     return params
 
 
+clients = {}
+
+
 def perform(one):
     out = {'name': one['name']}
     options = {'base_url': one['base'], 'api_key': one['key'], 'max_retries': one.get('retries', 0), 'timeout': 20, 'default_headers': one.get('headers') or {}}
     try:
-        if one['api'] in ('openai', 'responses'):
-            client, ask = openai.OpenAI(**options), chat if one['api'] == 'openai' else responses
-        else:
-            client, ask = anthropic.Anthropic(**options), messages
+        ask = {'openai': chat, 'responses': responses, 'anthropic': messages}[one['api']]
+        which = json.dumps([one['api'], options])
+        client = clients.get(which)
+        if client is None:  # as users do: one client, its connections kept
+            client = clients[which] = anthropic.Anthropic(**options) if one['api'] == 'anthropic' else openai.OpenAI(**options)
         if one['mode'] == 'models':
             out['models'] = [m.id for m in client.models.list()]
         elif one['mode'] == 'count':
