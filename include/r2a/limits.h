@@ -110,13 +110,14 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
 
 /* --- gateway --- */
-#define PASS_PREFIX_BYTES     16384u  /* of a passed body that is looked at for its model */
-#define CATALOG_PROVIDERS_MAX 64u     /* providers whose model lists are remembered */
-#define CATALOG_BYTES         65536u  /* of one list: some 2,000 ids */
-#define CATALOG_MS            600000u /* a list is asked for again after ten minutes */
-#define CATALOG_RETRY_MS      60000u  /* and after a minute when that failed */
-#define CATALOG_ASK_MS        20000u  /* an answer that has not come by then will not */
-#define CATALOG_WAIT_MS       3000u   /* a client waits this long for lists that were never had */
+#define THREAD_STACK_BYTES    1048576u /* of a worker: several times what the deepest schema needs */
+#define PASS_PREFIX_BYTES     16384u   /* of a passed body that is looked at for its model */
+#define CATALOG_PROVIDERS_MAX 64u      /* providers whose model lists are remembered */
+#define CATALOG_BYTES         65536u   /* of one list: some 2,000 ids */
+#define CATALOG_MS            600000u  /* a list is asked for again after ten minutes */
+#define CATALOG_RETRY_MS      60000u   /* and after a minute when that failed */
+#define CATALOG_ASK_MS        20000u   /* an answer that has not come by then will not */
+#define CATALOG_WAIT_MS       3000u    /* a client waits this long for lists that were never had */
 #define VAULT_BYTES           67108864u /* reasoning kept for clients that return none; touched as used */
 #define VAULT_TTL_MS          3600000u /* a conversation's next turn comes sooner, or never */
 #define VAULT_REASON_BYTES    131072u  /* reasoning text kept with a secret; longer is not kept */

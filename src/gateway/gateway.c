@@ -467,14 +467,28 @@ static void *tls_main(void *arg)
     return NULL;
 }
 
+/* One stack size whatever the C library's default (128 KiB with musl): rewriting the deepest schema
+ * takes some 70 KiB. Touched as used. */
+static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
+{
+    pthread_attr_t attr;
+    int err = pthread_attr_init(&attr);
+
+    if (err == 0)
+        err = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    if (err == 0)
+        err = pthread_create(thread, &attr, main, arg);
+    pthread_attr_destroy(&attr);
+    return err;
+}
+
 static bool open_tls(struct gateway *gateway)
 {
     gateway->trust = load_trust(gateway, gateway->config);
     if (gateway->trust == NULL || loop_prepare(&gateway->tls_loop) != R2A_OK)
         return false;
     gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
-    if (gateway->tls_thread == NULL ||
-        pthread_create(&gateway->tls_pthread, NULL, tls_main, gateway) != 0)
+    if (gateway->tls_thread == NULL || start_thread(&gateway->tls_pthread, tls_main, gateway) != 0)
         return false;
     while (atomic_load(&gateway->tls_started) == 0)
         usleep(200);
@@ -609,7 +623,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     for (; started < gateway->workers_count; started++) {
         struct worker *worker = &gateway->workers[started];
 
-        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
+        if (start_thread(&worker->thread, worker_main, worker) != 0) {
             log_note(LOG_ERROR, "gateway", "thread_failed");
             return 1;
         }
