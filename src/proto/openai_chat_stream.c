@@ -3,6 +3,7 @@
 #include "openai_chat_usage.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
+#include "r2a/json/path.h"
 #include "r2a/json/text.h"
 
 /* An upstream's Chat Completions answer, chunks or one document, into events (conversion.md 3.2).
@@ -708,10 +709,39 @@ enum r2a_err openai_chat_finish(void *decoder, struct ir_sink *sink)
     return put_end(d, sink);
 }
 
+/* A relayed answer is only watched: what must be known of it is whether it is an error, and what it
+ * cost. False: it is unlike the usual one and must be read whole. */
+static bool put_watched(struct decoder *d, struct slice data, struct ir_sink *sink,
+                        enum r2a_err *err)
+{
+    static const struct json_pick picks[] = {
+        {.key = S_INIT("error")}, {.key = S_INIT("choices")}, {.key = S_INIT("usage")}};
+    struct json_found found[array_count(picks)] = {0};
+    struct ir_usage usage = {0};
+    uint64_t offset;
+
+    if (d->has_begun ||
+        json_pick(data, picks, array_count(picks), found, NULL, &offset) != R2A_OK ||
+        (found[0].kind != JSON_ERROR && found[0].kind != JSON_NULL) ||
+        found[1].kind != JSON_ARRAY || str_find_char(found[1].raw, '{') == found[1].raw.len ||
+        found[2].kind != JSON_OBJECT || !openai_chat_usage_read(found[2].raw, &usage))
+        return false;
+    d->has_begun = d->has_ended = true;
+    *err = put_plain(sink, IR_BEGIN, 0);
+    if (*err == R2A_OK)
+        *err = ir_put(sink, &(struct ir_event){.kind = IR_USAGE, .u.usage = &usage});
+    if (*err == R2A_OK)
+        *err = put_plain(sink, IR_STOP, IR_STOP_OTHER);
+    if (*err == R2A_OK)
+        *err = put_plain(sink, IR_END, 0);
+    return true;
+}
+
 enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct ir_sink *sink)
 {
     struct decoder *d = decoder;
     struct slice data = frame->data;
+    enum r2a_err err;
 
     if (d->has_ended)
         return R2A_OK;
@@ -738,6 +768,8 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
     }
     if (data.len > 0 && data.ptr[0] == '[') /* an error object in an array */
         return openai_chat_put_reported(d, sink, data);
+    if (d->brief->is_relay && put_watched(d, data, sink, &err))
+        return err;
     CHAT_TRY(put_chunk(d, sink, data));
     if (d->has_ended)
         return R2A_OK;

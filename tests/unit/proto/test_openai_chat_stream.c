@@ -677,3 +677,47 @@ Test(openai_chat_stream, what_is_written_is_read_back_the_same)
         kit_again(&kit);
     }
 }
+
+/* --- a relayed answer is watched, not read --- */
+
+static void watch(struct reader *reader, struct slice data)
+{
+    kit.brief.is_relay = true;
+    reader_open(reader, 0);
+    reader_frame(reader, &(struct frame){.kind = FRAME_DOCUMENT, .data = data});
+    reader_finish(reader);
+}
+
+Test(openai_chat_stream, a_relayed_answer_gives_its_usage_and_its_end)
+{
+    struct reader reader;
+
+    watch(&reader,
+          S("{\"id\":\"x\",\"error\":null,\"choices\":[{\"index\":0,\"message\":{\"role\":"
+            "\"assistant\",\"content\":\"hello\",\"tool_calls\":\"alien\"},\"finish_reason\":"
+            "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}"));
+    cr_assert(reader.sum.has_ended);
+    cr_assert_not(reader.sum.has_error);
+    (void)sum_close(&reader.sum);
+}
+
+Test(openai_chat_stream, a_relayed_error_is_still_one)
+{
+    static const struct slice bodies[] = {
+        S_INIT("{\"error\":{\"message\":\"no\"},\"choices\":[{}],\"usage\":{\"prompt_tokens\":3}}"),
+        S_INIT("{\"choices\":[],\"usage\":{\"prompt_tokens\":3}}"),
+        S_INIT("{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"},\"finish_reason\":"
+               "\"stop\"}"),
+        S_INIT("[{\"error\":{\"message\":\"no\"}}]"),
+        S_INIT("<html>busy</html>"),
+    };
+
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct reader reader;
+
+        watch(&reader, bodies[i]);
+        cr_assert(reader.sum.has_error, "%zu", i);
+        cr_assert_not(reader.sum.has_ended, "%zu", i);
+        (void)sum_close(&reader.sum);
+    }
+}
