@@ -219,6 +219,8 @@ static inline struct slice sum_close(struct sum *sum)
         rope_put(&out, S("error\n"));
     if (sum->has_ended)
         rope_put(&out, S("end\n"));
+    for (size_t i = 0; i < sizeof sum->kinds / sizeof sum->kinds[0]; i++)
+        rope_clear(&sum->kinds[i]); /* of parts that have no line above: opaque ones */
     return kit_take(sum->kit, &out);
 }
 
