@@ -211,8 +211,9 @@ Test(openai_responses_stream, frames_at_the_edge_of_readable_memory)
 {
     static const char *const frames[] = {
         "{\"type\":\"response.output_text.delta\",\"output_index\":0,\"delta\":\"a\\ud83d\"}",
-        "{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"message\","
-        "\"content\":[{\"type\":\"output_text\",\"text\":\"a\\ud83d\\ude00\"}]}}",
+        ("{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":"
+         "\"message\","
+         "\"content\":[{\"type\":\"output_text\",\"text\":\"a\\ud83d\\ude00\"}]}}"),
         "{\"type\":\"response.completed\",\"response\":{\"output\":[]}}",
     };
     void *decoder = arena_take_zero(&kit.arena, OR->decoder_size);
