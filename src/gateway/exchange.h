@@ -86,8 +86,7 @@ struct exchange {
     const struct proto *client;
     struct rope out; /* what came of this read; ex_flush frames it and moves it to the connection */
     char *chunk_at;  /* where the chunk's size goes, inside `out` */
-    uint64_t rx_seen;
-    uint8_t state; /* enum ex_state */
+    uint8_t state;   /* enum ex_state */
     bool is_head_sent;
     bool is_chunked; /* our answer's framing */
     bool is_stream;  /* the client asked for a stream */
@@ -127,8 +126,6 @@ struct exchange {
     uint32_t sent;       /* requests sent upstream in all */
     bool is_key_admitted;
     bool is_provider_set;
-    bool wait_is_backoff;
-    uint8_t next;               /* what EX_QUEUE waits for: enum retry_step */
     struct ex_failure *failure; /* in `arena`; NULL: nothing has failed (ex_failure) */
 
     struct embed embed; /* ROUTE_EMBED */
