@@ -6,7 +6,7 @@
  * something else begins. */
 #include "r2a/http/json_array.h"
 
-#include "bytes.h"
+#include "json_scan.h"
 #include "r2a/core/check.h"
 #include "r2a/http/framing.h"
 
@@ -67,42 +67,6 @@ static int32_t scan_separators(struct json_array *array, const char *base, uint3
     return (int32_t)len;
 }
 
-/* Goes on through an element; where it ends in the block, else 0. */
-static uint32_t scan_element(struct json_array *array, const char *base, uint32_t len)
-{
-    const char *end = base + len;
-    const char *at = base + array->scan_at;
-
-    while (at < end) {
-        if (array->in_escape) {
-            array->in_escape = false;
-            at++;
-        } else if (array->in_string) {
-            at = scan_json_string(at, end);
-            if (at == end)
-                break;
-            array->in_escape = *at == '\\';
-            array->in_string = array->in_escape;
-            at++;
-        } else {
-            at = scan_json_mark(at, end);
-            if (at == end)
-                break;
-            if (*at == '"')
-                array->in_string = true;
-            else if (*at == '{' || *at == '[')
-                array->depth++;
-            else
-                array->depth--;
-            at++;
-            if (array->depth == 0)
-                return (uint32_t)(at - base);
-        }
-    }
-    array->scan_at = len;
-    return 0;
-}
-
 static int32_t fail(struct json_array *array, enum r2a_err err, uint32_t kept, struct frame *frame)
 {
     array->err = err;
@@ -142,7 +106,8 @@ static int32_t feed_gathered(struct json_array *array, struct slice in, struct f
         if (err != R2A_OK)
             return fail(array, err, kept, frame);
         used = (size_t)(at - in.ptr);
-        size = scan_element(array, array->gather.ptr, array->gather.len);
+        size = scan_json_balanced(&array->element, array->gather.ptr, array->gather.len,
+                                  &array->scan_at);
         if (size > 0) {
             check(size == array->gather.len);
             (void)give(array, array->gather.ptr, size, frame);
@@ -183,10 +148,8 @@ int32_t json_array_feed(struct json_array *array, struct slice in, struct frame 
     }
     array->element_at = (uint32_t)at;
     array->scan_at = (uint32_t)at;
-    array->depth = 0;
-    array->in_string = false;
-    array->in_escape = false;
-    size = scan_element(array, in.ptr, len);
+    array->element = (struct json_balance){0};
+    size = scan_json_balanced(&array->element, in.ptr, len, &array->scan_at);
     if (size > array->frame_bytes_max)
         return fail(array, R2A_ERR_FRAME_LIMIT, 0, frame);
     if (size > 0)

@@ -10,6 +10,7 @@
 #include "r2a/http/sse.h"
 
 #include "bytes.h"
+#include "json_scan.h"
 #include "r2a/core/check.h"
 #include "r2a/http/framing.h"
 
@@ -77,42 +78,6 @@ static void read_field(struct sse *sse, const char *base, uint32_t at, uint32_t 
     } else if (is_field(base, at, end, S("event"), &value_at)) {
         cut_value(base, value_at, end, &sse->name_at, &sse->name_len);
     }
-}
-
-/* Goes on through a stray JSON text; its size in the block once its braces balance, else 0. */
-static uint32_t scan_stray(struct sse *sse, const char *base, uint32_t len)
-{
-    const char *end = base + len;
-    const char *at = base + sse->scan_at;
-
-    while (at < end) {
-        if (sse->in_escape) {
-            sse->in_escape = false;
-            at++;
-        } else if (sse->in_string) {
-            at = scan_json_string(at, end);
-            if (at == end)
-                break;
-            sse->in_escape = *at == '\\';
-            sse->in_string = sse->in_escape;
-            at++;
-        } else {
-            at = scan_json_mark(at, end);
-            if (at == end)
-                break;
-            if (*at == '"')
-                sse->in_string = true;
-            else if (*at == '{' || *at == '[')
-                sse->stray_depth++;
-            else
-                sse->stray_depth--;
-            at++;
-            if (sse->stray_depth == 0)
-                return (uint32_t)(at - base);
-        }
-    }
-    sse->scan_at = len;
-    return 0;
 }
 
 /* At the first line of a block: 1 when a JSON text begins here, 0 when not, -1 when one more byte
@@ -216,7 +181,7 @@ static int32_t scan_block(struct sse *sse, const char *base, uint32_t len, struc
         uint32_t end;
 
         if (sse->in_stray) {
-            uint32_t size = scan_stray(sse, base, len);
+            uint32_t size = scan_json_balanced(&sse->stray, base, len, &sse->scan_at);
 
             if (size > 0)
                 set_frame(frame, FRAME_STRAY, base, line, size - line);
@@ -231,9 +196,7 @@ static int32_t scan_block(struct sse *sse, const char *base, uint32_t len, struc
                 return 0;
             if (stray > 0) {
                 sse->in_stray = true;
-                sse->in_string = false;
-                sse->in_escape = false;
-                sse->stray_depth = 0;
+                sse->stray = (struct json_balance){0};
                 continue;
             }
         }

@@ -8,6 +8,7 @@
 #include "r2a/core/slice.h"
 #include "r2a/http/frame.h"
 #include "r2a/http/gather.h"
+#include "r2a/http/json_balance.h"
 
 /* A JSON array that grows while it is sent, one element a message: Gemini's streamGenerateContent
  * without alt=sse. Elements are cut by brace depth outside strings; whether they are valid JSON is
@@ -21,11 +22,10 @@ struct json_array {
     uint32_t frame_bytes_max;
     uint32_t element_at; /* in the block: separators, then the element */
     uint32_t scan_at;
-    uint32_t depth;
+    struct json_balance element;
     int32_t err;   /* sticky */
     uint8_t state; /* json_array.c */
     bool is_stray;
-    bool in_string, in_escape;
     bool is_given; /* the gather buffer belongs to the frame given last */
 };
 

@@ -9,6 +9,7 @@
 #include "r2a/core/slice.h"
 #include "r2a/http/frame.h"
 #include "r2a/http/gather.h"
+#include "r2a/http/json_balance.h"
 
 /* Server-sent events (WHATWG HTML §9.2.5-6), both ways.
  *
@@ -24,12 +25,12 @@ struct sse {
     uint32_t name_at, name_len;
     uint32_t data_at, data_len; /* the first data line's value */
     uint32_t data_count;
-    uint32_t stray_depth;
+    struct json_balance stray;
     int32_t err;        /* sticky */
     bool is_first_line; /* of the stream: a BOM may come before it */
     bool skip_lf;       /* a CR ended a line and its LF may follow */
     bool has_fields;    /* the block has a line that is no comment */
-    bool in_stray, in_string, in_escape;
+    bool in_stray;
     bool is_given; /* the gather buffers belong to the frame given last */
 };
 
