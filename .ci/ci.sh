@@ -1,16 +1,20 @@
 # Everything a landing must pass, each step a process of its own so that one failure hides no other. Sourced by build.sh.
 
 CI_LOST=()
+CI_WHY=''
 step() { # NAME COMMAND..
-    local name=$1 start=$SECONDS status=0
+    local name=$1 start=$SECONDS status log=$BUILD_DIR/ci.log
     shift
     say "ci: $name"
-    "$@" || status=$?
-    if [ $status -eq 0 ]; then
+    mkdir -p "$BUILD_DIR"
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    if [ "$status" -eq 0 ]; then
         say "ci: $name: ok, $((SECONDS - start)) s"
     else
         say "ci: $name: FAILED, $((SECONDS - start)) s"
         CI_LOST+=("$name")
+        CI_WHY+="-- $name"$'\n'$(grep -E -A 12 '^FAILED|did not compile|error[: ]|ERROR:|^== .*(fail|wrong)' "$log" | tail -n 40)$'\n'
     fi
 }
 
@@ -31,6 +35,7 @@ do_ci() {
     fi
     [ ! -f bench/counts.txt ] || step 'instruction counts' "$self" count
     if [ ${#CI_LOST[@]} -gt 0 ]; then
+        printf '%s' "$CI_WHY" # again, where the end of a long log is all a reader sees
         say "ci: failed after $((SECONDS - start)) s: $(printf '%s; ' "${CI_LOST[@]}")"
         return 1
     fi

@@ -18,7 +18,7 @@ static uint32_t below(uint32_t bound)
 struct item {
     uint8_t kind;
     bool is_open, has_ended, has_seal;
-    char id[8];
+    char id[16];
     char body[64];
     uint32_t said;
 };
