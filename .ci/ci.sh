@@ -3,18 +3,17 @@
 CI_LOST=()
 CI_WHY=''
 step() { # NAME COMMAND..
-    local name=$1 start=$SECONDS status log=$BUILD_DIR/ci.log
+    local name=$1 start=$SECONDS status=0 log=$BUILD_DIR/ci.log
     shift
     say "ci: $name"
     mkdir -p "$BUILD_DIR"
-    "$@" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
+    "$@" 2>&1 | tee "$log" || status=$?
     if [ "$status" -eq 0 ]; then
         say "ci: $name: ok, $((SECONDS - start)) s"
     else
         say "ci: $name: FAILED, $((SECONDS - start)) s"
         CI_LOST+=("$name")
-        CI_WHY+="-- $name"$'\n'$(grep -E -A 12 '^FAILED|did not compile|error[: ]|ERROR:|^== .*(fail|wrong)' "$log" | tail -n 40)$'\n'
+        CI_WHY+="-- $name"$'\n'$(grep -E -A 12 '^FAILED|did not compile|error[: ]|ERROR:|^== .*(fail|wrong)' "$log" | tail -n 40 || true)$'\n'
     fi
 }
 
