@@ -57,18 +57,76 @@ void hmac_sha256(struct slice key, struct slice bytes, unsigned char mac[SHA256_
     (void)br_hmac_out(&hmac, mac);
 }
 
+/* Little-endian. */
+static uint64_t load8(const char *from)
+{
+    uint64_t word;
+
+    memcpy(&word, from, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+static uint64_t rotate(uint64_t word, unsigned by)
+{
+    return word << by | word >> (64 - by);
+}
+
 bool hash_equal(struct slice a, struct slice b)
 {
-    unsigned char differs = 0;
+    uint64_t differs = 0;
+    size_t at = 0;
 
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++) {
-        differs |= (unsigned char)(a.ptr[i] ^ b.ptr[i]);
+    for (; at + 8 <= a.len; at += 8) {
+        differs |= load8(a.ptr + at) ^ load8(b.ptr + at);
         /* Else the compiler may see that nothing can change any more and stop early. */
         __asm__ volatile("" : "+r"(differs));
     }
+    for (; at < a.len; at++) {
+        differs |= (unsigned char)(a.ptr[at] ^ b.ptr[at]);
+        __asm__ volatile("" : "+r"(differs));
+    }
     return differs == 0;
+}
+
+/* --- SipHash --- */
+
+static void sip_rounds(uint64_t v[4], unsigned count)
+{
+    while (count-- > 0) {
+        v[0] += v[1], v[1] = rotate(v[1], 13) ^ v[0], v[0] = rotate(v[0], 32);
+        v[2] += v[3], v[3] = rotate(v[3], 16) ^ v[2];
+        v[0] += v[3], v[3] = rotate(v[3], 21) ^ v[0];
+        v[2] += v[1], v[1] = rotate(v[1], 17) ^ v[2], v[2] = rotate(v[2], 32);
+    }
+}
+
+static void sip_word(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_rounds(v, 2);
+    v[0] ^= word;
+}
+
+uint64_t siphash(const uint64_t key[2], struct slice bytes)
+{
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+                     key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+    uint64_t last = (uint64_t)bytes.len << 56;
+    size_t at = 0;
+
+    for (; at + 8 <= bytes.len; at += 8)
+        sip_word(v, load8(bytes.ptr + at));
+    for (unsigned shift = 0; at < bytes.len; at++, shift += 8)
+        last |= (uint64_t)(unsigned char)bytes.ptr[at] << shift;
+    sip_word(v, last);
+    v[2] ^= 0xff;
+    sip_rounds(v, 4);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* --- FNV-1a --- */

@@ -361,6 +361,8 @@ static void *block_take(struct mem *mem, uint32_t class, size_t size)
         struct free_block *first = region->free_first;
 
         region->free_first = first->next;
+        /* blocks go out one after another: the next one's link comes from memory by then */
+        __builtin_prefetch(first->next);
         block = first;
     } else if (class >= SMALL_CLASSES && region->free_count > 0) {
         uint32_t number = region->free_numbers[--region->free_count];

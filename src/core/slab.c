@@ -142,6 +142,7 @@ void *slab_take(struct slab *slab)
         return NULL;
     if (slot != NULL) {
         slab->free_first = slot->next;
+        __builtin_prefetch(slot->next);
         memset(slot, 0, slab->slot_size);
     } else {
         size_t end = ((size_t)slab->touched + 1) * slab->slot_size;

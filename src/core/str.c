@@ -342,7 +342,10 @@ void str_buf_put(struct str_buf *buf, struct slice s)
 
 void str_buf_put_char(struct str_buf *buf, char c)
 {
-    str_buf_put(buf, slice_of(&c, 1));
+    if (buf->len < buf->size)
+        buf->ptr[buf->len++] = c;
+    else
+        buf->is_full = true;
 }
 
 void str_buf_put_u64(struct str_buf *buf, uint64_t value)

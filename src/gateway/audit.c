@@ -35,47 +35,53 @@ static void put_escaped(struct line *line, struct slice value)
     }
 }
 
-static bool needs_quotes(struct slice value)
+/* Visible ASCII but for quote, backslash and '=': what stands in a line as it is. */
+static bool is_plain(struct slice value)
 {
+    static const uint64_t plain[2] = {0xdffffffa00000000, 0x7fffffffefffffff};
+    bool is_all = true;
+
     for (size_t i = 0; i < value.len; i++) {
         unsigned char c = (unsigned char)value.ptr[i];
 
-        if (c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '=')
-            return true;
+        is_all &= c < 0x80 && (plain[c >> 6 & 1] >> (c & 63) & 1);
     }
-    return value.len == 0;
+    return is_all;
 }
 
-static void put_key(struct line *line, const char *key)
+static void put_key(struct line *line, struct slice key)
 {
     if (line->as_json) {
-        str_buf_put_char(&line->buf, line->has_member ? ',' : '{');
-        str_buf_put_char(&line->buf, '"');
-        str_buf_put(&line->buf, slice_from_z(key));
+        str_buf_put(&line->buf, line->has_member ? S(",\"") : S("{\""));
+        str_buf_put(&line->buf, key);
         str_buf_put(&line->buf, S("\":"));
     } else {
         str_buf_put_char(&line->buf, ' ');
-        str_buf_put(&line->buf, slice_from_z(key));
+        str_buf_put(&line->buf, key);
         str_buf_put_char(&line->buf, '=');
     }
     line->has_member = true;
 }
 
-static void put_text(struct line *line, const char *key, struct slice value)
+static void put_text(struct line *line, struct slice key, struct slice value)
 {
-    bool is_quoted = line->as_json || needs_quotes(value);
-
     if (value.len == 0)
         return;
     put_key(line, key);
-    if (is_quoted)
+    if (!is_plain(value)) {
         str_buf_put_char(&line->buf, '"');
-    put_escaped(line, value);
-    if (is_quoted)
+        put_escaped(line, value);
         str_buf_put_char(&line->buf, '"');
+    } else if (line->as_json) {
+        str_buf_put_char(&line->buf, '"');
+        str_buf_put(&line->buf, slice_head(value, FIELD_BYTES_MAX));
+        str_buf_put_char(&line->buf, '"');
+    } else {
+        str_buf_put(&line->buf, slice_head(value, FIELD_BYTES_MAX));
+    }
 }
 
-static void put_number(struct line *line, const char *key, uint64_t value)
+static void put_number(struct line *line, struct slice key, uint64_t value)
 {
     put_key(line, key);
     str_buf_put_u64(&line->buf, value);
@@ -86,15 +92,15 @@ static void put_tokens(struct line *line, const struct audit_record *record)
     const struct ir_usage *usage = &record->usage;
 
     if (usage->has & IR_HAS_INPUT)
-        put_number(line, "tokens_in", usage->input);
+        put_number(line, S("tokens_in"), usage->input);
     if (usage->has & IR_HAS_CACHE_READ)
-        put_number(line, "tokens_cached", usage->cache_read);
+        put_number(line, S("tokens_cached"), usage->cache_read);
     if (usage->has & IR_HAS_OUTPUT)
-        put_number(line, "tokens_out", usage->output);
+        put_number(line, S("tokens_out"), usage->output);
     if (usage->has & IR_HAS_REASONING)
-        put_number(line, "tokens_reasoning", usage->reasoning);
+        put_number(line, S("tokens_reasoning"), usage->reasoning);
     if (record->is_estimated)
-        put_number(line, "estimated", 1);
+        put_number(line, S("estimated"), 1);
 }
 
 size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_json, char *to,
@@ -107,45 +113,45 @@ size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_
 
     date_write_rfc3339(time, wall_ms);
     if (as_json) {
-        put_text(&line, "time", slice_of(time, sizeof(time)));
-        put_text(&line, "level", S("info"));
-        put_text(&line, "module", S("access"));
-        put_text(&line, "event", S("exchange"));
+        put_text(&line, S("time"), slice_of(time, sizeof(time)));
+        put_text(&line, S("level"), S("info"));
+        put_text(&line, S("module"), S("access"));
+        put_text(&line, S("event"), S("exchange"));
     } else {
         str_buf_put(&line.buf, slice_of(time, sizeof(time)));
         str_buf_put(&line.buf, S(" info access exchange"));
     }
-    put_text(&line, "id", record->id);
-    put_text(&line, "key", record->key);
-    put_text(&line, "method", record->method);
-    put_text(&line, "path", record->path);
+    put_text(&line, S("id"), record->id);
+    put_text(&line, S("key"), record->key);
+    put_text(&line, S("method"), record->method);
+    put_text(&line, S("path"), record->path);
     if (record->client_protocol)
-        put_text(&line, "protocol", slice_from_z(record->client_protocol));
-    put_number(&line, "status", record->status);
-    put_text(&line, "end", slice_of(end, 2));
-    put_number(&line, "duration_ms", record->duration_ms);
+        put_text(&line, S("protocol"), slice_from_z(record->client_protocol));
+    put_number(&line, S("status"), record->status);
+    put_text(&line, S("end"), slice_of(end, 2));
+    put_number(&line, S("duration_ms"), record->duration_ms);
     if (record->first_token_ms >= 0)
-        put_number(&line, "first_token_ms", (uint64_t)record->first_token_ms);
-    put_number(&line, "bytes_in", record->bytes_in);
-    put_number(&line, "bytes_out", record->bytes_out);
+        put_number(&line, S("first_token_ms"), (uint64_t)record->first_token_ms);
+    put_number(&line, S("bytes_in"), record->bytes_in);
+    put_number(&line, S("bytes_out"), record->bytes_out);
     if (record->is_stream)
-        put_number(&line, "stream", 1);
-    put_text(&line, "model", record->model);
-    put_text(&line, "provider", record->provider);
-    put_text(&line, "credential", record->credential);
+        put_number(&line, S("stream"), 1);
+    put_text(&line, S("model"), record->model);
+    put_text(&line, S("provider"), record->provider);
+    put_text(&line, S("credential"), record->credential);
     if (record->upstream_protocol)
-        put_text(&line, "upstream_protocol", slice_from_z(record->upstream_protocol));
-    put_text(&line, "upstream_model", record->upstream_model);
+        put_text(&line, S("upstream_protocol"), slice_from_z(record->upstream_protocol));
+    put_text(&line, S("upstream_model"), record->upstream_model);
     if (record->upstream_status)
-        put_number(&line, "upstream_status", record->upstream_status);
-    put_text(&line, "upstream_id", record->upstream_id);
+        put_number(&line, S("upstream_status"), record->upstream_status);
+    put_text(&line, S("upstream_id"), record->upstream_id);
     if (record->provider.len > 0)
-        put_number(&line, "retries", record->attempts > 0 ? record->attempts - 1 : 0);
+        put_number(&line, S("retries"), record->attempts > 0 ? record->attempts - 1 : 0);
     put_tokens(&line, record);
     if (record->dropped)
-        put_number(&line, "dropped", record->dropped);
+        put_number(&line, S("dropped"), record->dropped);
     if (record->error)
-        put_text(&line, "error", slice_from_z(record->error));
+        put_text(&line, S("error"), slice_from_z(record->error));
     /* a line that had to be cut still ends as one: room was kept */
     if (as_json)
         to[line.buf.len++] = '}';

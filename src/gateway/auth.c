@@ -3,14 +3,17 @@
  * taken says nothing. */
 #include "auth.h"
 
+#include <string.h>
+
 #include "r2a/core/check.h"
-#include "r2a/core/hash.h"
 #include "r2a/core/str.h"
 
 #define FORMS 4u
 
 struct digests {
     uint8_t bytes[FORMS][SHA256_BYTES];
+    struct auth_memo_entry *entry[FORMS]; /* where it is not kept yet */
+    uint64_t tag[FORMS][2];
     uint32_t count;
 };
 
@@ -25,19 +28,51 @@ static struct slice bearer_of(struct slice value)
     return str_find_char(value, ' ') < value.len ? (struct slice){0} : value;
 }
 
-static void digest(struct digests *digests, struct slice key)
+/* Fills the next digest from what is kept, or by computing it. */
+static void digest(struct digests *digests, struct auth_memo *memo, struct slice key)
 {
-    if (key.len > 0)
-        sha256_of(key, digests->bytes[digests->count++]);
+    uint32_t at = digests->count;
+    uint64_t *tag = digests->tag[at];
+    struct auth_memo_entry *entry = NULL;
+
+    if (key.len == 0)
+        return;
+    digests->count++;
+    if (memo) {
+        tag[0] = siphash(memo->secret[0], key);
+        tag[1] = siphash(memo->secret[1], key);
+        entry = &memo->entries[tag[0] % AUTH_MEMO_ENTRIES];
+        if (entry->tag[0] == tag[0] && entry->tag[1] == tag[1]) {
+            memcpy(digests->bytes[at], entry->digest, SHA256_BYTES);
+            return;
+        }
+    }
+    sha256_of(key, digests->bytes[at]);
+    digests->entry[at] = entry;
 }
 
-static void digest_all(const struct auth_offer *offer, struct digests *digests)
+static void digest_all(const struct auth_offer *offer, struct auth_memo *memo,
+                       struct digests *digests)
 {
+    memset(digests->entry, 0, sizeof(digests->entry));
     digests->count = 0;
-    digest(digests, str_trim(offer->x_api_key));
-    digest(digests, bearer_of(offer->authorization));
-    digest(digests, str_trim(offer->x_goog_api_key));
-    digest(digests, offer->query_key);
+    digest(digests, memo, str_trim(offer->x_api_key));
+    digest(digests, memo, bearer_of(offer->authorization));
+    digest(digests, memo, str_trim(offer->x_goog_api_key));
+    digest(digests, memo, offer->query_key);
+}
+
+/* Only what was right is kept: a stranger's guesses push nothing out. */
+static void keep(const struct digests *digests, const uint8_t *right)
+{
+    for (uint32_t i = 0; i < digests->count; i++) {
+        struct auth_memo_entry *entry = digests->entry[i];
+
+        if (entry == NULL || memcmp(digests->bytes[i], right, SHA256_BYTES) != 0)
+            continue;
+        memcpy(entry->tag, digests->tag[i], sizeof(entry->tag));
+        memcpy(entry->digest, right, SHA256_BYTES);
+    }
 }
 
 static bool is_offered(const struct digests *digests, const uint8_t *wanted)
@@ -51,7 +86,7 @@ static bool is_offered(const struct digests *digests, const uint8_t *wanted)
 }
 
 enum auth_result auth_check(const struct config *config, const struct auth_offer *offer,
-                            const struct cfg_key **key)
+                            struct auth_memo *memo, const struct cfg_key **key)
 {
     const struct cfg_key *found = NULL;
     struct digests digests;
@@ -59,7 +94,9 @@ enum auth_result auth_check(const struct config *config, const struct auth_offer
     *key = NULL;
     if (config->keys_count == 0)
         return AUTH_OK;
-    digest_all(offer, &digests);
+    if (memo->secret[0][0] == 0)
+        random_bytes(memo->secret, sizeof(memo->secret));
+    digest_all(offer, memo, &digests);
     if (digests.count == 0)
         return AUTH_MISSING;
     for (uint32_t i = 0; i < config->keys_count; i++) {
@@ -72,6 +109,7 @@ enum auth_result auth_check(const struct config *config, const struct auth_offer
         return AUTH_WRONG;
     if (found->is_disabled)
         return AUTH_DISABLED;
+    keep(&digests, found->digest);
     *key = found;
     return AUTH_OK;
 }
@@ -82,6 +120,6 @@ bool auth_is_admin(const struct config *config, const struct auth_offer *offer)
 
     if (!config->has_admin_key)
         return false;
-    digest_all(offer, &digests);
+    digest_all(offer, NULL, &digests);
     return is_offered(&digests, config->admin_digest);
 }

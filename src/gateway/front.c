@@ -310,7 +310,7 @@ static bool needs_key(const struct route_match *match)
 
 static bool check_key(struct exchange *ex, const struct auth_offer *offer)
 {
-    switch (auth_check(ex->config, offer, &ex->key)) {
+    switch (auth_check(ex->config, offer, &ex->worker->auth, &ex->key)) {
     case AUTH_OK:
         return true;
     case AUTH_MISSING:

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "audit.h"
+#include "auth.h"
 #include "board.h"
 #include "exchange.h"
 #include "metrics.h"
@@ -95,6 +96,7 @@ struct worker {
     struct timer trim_timer; /* a second after an exchange ended */
     struct timer stop_timer;
 
+    struct auth_memo auth;
     struct profile_entry profiles[PROFILES_KEPT];
     struct ex_failure failure_spare;
     struct http_header headers[HEADERS_MAX]; /* of the head being parsed */

@@ -25,6 +25,10 @@ void hmac_sha256(struct slice key, struct slice bytes, unsigned char mac[SHA256_
 /* Equal, in a time that depends on the lengths only. For secrets and their digests. */
 bool hash_equal(struct slice a, struct slice b);
 
+/* SipHash-2-4 (Aumasson, Bernstein 2012) under a secret key: for tables and tags of what a peer
+ * sends. Who does not know the key can neither predict a value nor make two texts collide. */
+uint64_t siphash(const uint64_t key[2], struct slice bytes);
+
 /* 64-bit FNV-1a. Never for tables that a peer fills: it has no seed. */
 #define FNV1A_64_START 0xcbf29ce484222325ull
 uint64_t fnv1a_64(struct slice bytes);

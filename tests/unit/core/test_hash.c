@@ -88,6 +88,20 @@ Test(hash, equal_compares_all_bytes)
     }
 }
 
+/* Appendix A of the paper, and the first lines of the authors' table. */
+Test(hash, siphash_of_the_papers_cases)
+{
+    static const uint64_t key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+    char bytes[15];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)i;
+    cr_assert_eq(siphash(key, slice_of(bytes, 15)), 0xa129ca6149be45e5);
+    cr_assert_eq(siphash(key, slice_of(bytes, 0)), 0x726fdb47dd0e0e31);
+    cr_assert_eq(siphash(key, slice_of(bytes, 1)), 0x74f839c593dc67fd);
+    cr_assert_eq(siphash(key, slice_of(bytes, 8)), 0x93f5f5799a932462);
+}
+
 Test(hash, fnv1a_of_known_texts)
 {
     cr_assert_eq(fnv1a_64(S("")), 0xcbf29ce484222325u);
