@@ -28,6 +28,11 @@ static bool unseal(struct mend_work *work, uint32_t event, struct seal *seal)
     return !seal->is_sealed || text_is(seal->minter, work->target->minter);
 }
 
+static bool has_seal(const struct mend_part *part)
+{
+    return part->extra != NULL && part->extra->seal.len > 0;
+}
+
 static void set_seal(struct mend_work *work, uint32_t number, const struct seal *seal)
 {
     struct mend_extra *extra = mend_extra_of(work, number);
@@ -73,8 +78,7 @@ static void read_call_seal(struct mend_work *work, struct mend_draft *turn, uint
         return;
     }
     for (uint32_t at = turn->head; at != MEND_NONE; last = at, at = parts[at].next)
-        if (parts[at].kind == IR_PART_REASON &&
-            (parts[at].extra == NULL || parts[at].extra->seal.len == 0))
+        if (parts[at].kind == IR_PART_REASON && !has_seal(&parts[at]))
             reason = at;
     if (reason == MEND_NONE) {
         reason = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
@@ -95,8 +99,7 @@ static void drop_unsealed(struct mend_work *work, struct mend_draft *turn, bool 
         return;
     for (uint32_t at = turn->head, next; at != MEND_NONE; at = next) {
         next = parts[at].next;
-        if (parts[at].kind == IR_PART_REASON &&
-            (parts[at].extra == NULL || parts[at].extra->seal.len == 0))
+        if (parts[at].kind == IR_PART_REASON && !has_seal(&parts[at]))
             mend_unlink_after(work, turn, before, at);
         else
             before = at;
@@ -131,21 +134,25 @@ static void recall_earlier(struct mend_work *work, struct mend_draft *turn, stru
     }
 }
 
-/* What the vault kept for clients that return nothing. */
+/* What the vault kept for clients that return nothing, or the words without their secret: Chat
+ * clients echo reasoning_content, which is as good as nothing to a target that wants no echo. */
 static void recall(struct mend_work *work, struct mend_draft *turn)
 {
     struct mend_part *parts = work->mend->parts;
     struct recall *recall = work->target->recall;
     uint32_t first_call = MEND_NONE;
+    bool is_vouched = false; /* the reasoning right before brought a secret: the call's, if any */
 
     for (uint32_t at = turn->head; at != MEND_NONE; at = parts[at].next) {
         if (parts[at].kind == IR_PART_CALL) {
             struct slice secret = {0}, item_id = {0}, reasoning = {0};
             struct seal seal = {0};
+            bool has_secret = has_seal(&parts[at]) || is_vouched;
 
+            is_vouched = false;
             if (first_call != MEND_NONE && !work->rules->seals_on_calls)
                 return;
-            if (parts[at].extra != NULL && parts[at].extra->seal.len > 0)
+            if (has_secret)
                 continue;
             first_call = at;
             if (!recall->find(recall, work->mend->tape->events[parts[at].event].u.open.id, 0,
@@ -169,8 +176,12 @@ static void recall(struct mend_work *work, struct mend_draft *turn)
                 return;
             }
         } else if (parts[at].kind == IR_PART_REASON || parts[at].kind == IR_PART_REDACTED) {
-            if (!work->rules->seals_on_calls || work->rules->reason_echo != OC_REASON_ECHO_NONE)
+            is_vouched = has_seal(&parts[at]);
+            if (work->rules->reason_echo != OC_REASON_ECHO_NONE ||
+                (is_vouched && !work->rules->seals_on_calls))
                 return;
+        } else {
+            is_vouched = false;
         }
     }
 }

@@ -277,6 +277,57 @@ Test(mend, a_secret_on_a_call_moves_or_stays)
     expect_turns(&gemini, lines, "user['q'] assistant[c:a] user[r:a]");
 }
 
+/* A vault that kept one secret, of the family asked for by the target's minter. */
+static bool find_kept(struct recall *recall, struct text call_id, uint32_t index,
+                      struct slice minter, uint8_t *family, struct slice *seal,
+                      struct slice *item_id, struct slice *reasoning)
+{
+    (void)recall;
+    (void)item_id;
+    if (!text_is(call_id, S("a")) || index > 0)
+        return false;
+    *family = slice_eq(minter, S("google")) ? IR_SEAL_THOUGHT : IR_SEAL_SIGNATURE;
+    *seal = S("KEPT");
+    *reasoning = S("kept");
+    return true;
+}
+
+Test(mend, the_vault_answers_for_reasoning_that_came_without_its_secret)
+{
+    static struct recall vault = {.find = find_kept};
+    const char *echoed = BEGIN("openai") TURN("user", SAID("0", "q"))
+        TURN("assistant",
+             "PART reason part=0\nTEXT part=0 plain said\nPART_END part=0\n" CALLED("1", "a"))
+            TURN("user", ANSWERED("0", "a", "A"));
+    struct mend_rules echo = chat;
+
+    kit.target.recall = &vault;
+    kit.target.minter = S("anthropic");
+    expect_turns(&anthropic, echoed, "user['q'] assistant[think:kept/KEPT c:a] user[r:a]");
+    kit.target.minter = S("google");
+    expect_turns(&gemini, echoed, "user['q'] assistant[c:a/KEPT] user[r:a]");
+    echo.reason_echo = OC_REASON_ECHO_CALLS; /* there the words are what is wanted */
+    expect_turns(&echo, echoed, "user['q'] assistant[think:said c:a] user[r:a]");
+}
+
+Test(mend, a_secret_that_came_back_is_not_recalled_again)
+{
+    static struct recall vault = {.find = find_kept};
+    /* google NUL SIG */
+    const char *lines = BEGIN("anthropic") TURN("user", SAID("0", "q"))
+        TURN("assistant", THOUGHT("0", "said", "gw1.g.Z29vZ2xlAFNJRw") CALLED("1", "a"))
+            TURN("user", ANSWERED("0", "a", "A"));
+    const char *apart = BEGIN("anthropic") TURN("user", SAID("0", "q"))
+        TURN("assistant", THOUGHT("0", "said", "gw1.g.Z29vZ2xlAFNJRw") SAID("1", "t")
+                              CALLED("2", "a")) TURN("user", ANSWERED("0", "a", "A"));
+
+    kit.target.recall = &vault;
+    kit.target.minter = S("google");
+    expect_turns(&gemini, lines, "user['q'] assistant[think:said/SIG c:a] user[r:a]");
+    /* of a thought that other words part from the call, the secret is the thought's own */
+    expect_turns(&gemini, apart, "user['q'] assistant[think:said/SIG 't' c:a/KEPT] user[r:a]");
+}
+
 Test(mend, blocks_of_another_protocol_are_left_out_by_name)
 {
     const char *lines = BEGIN("anthropic") TURN("user", SAID("0", "q"))
