@@ -71,7 +71,8 @@ static void count(struct decoder *d, const struct member *member, uint32_t bit, 
     d->counted |= bit;
 }
 
-/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. */
+/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. It is told
+ * before the chunk's content: a Messages client reads the input's size in what comes first. */
 static enum r2a_err read_usage(struct decoder *d, struct slice raw, struct ir_sink *sink)
 {
     enum { PROMPT, TOOL_PROMPT, CACHED, CANDIDATES, THOUGHTS, NAMES };
@@ -422,6 +423,8 @@ static enum r2a_err tell_quick(struct decoder *d, const struct quick *quick, str
     if (!d->has_begun)
         err = put_open(sink, IR_BEGIN, 0, 0, 0, quick->id, quick->model);
     d->has_begun = true;
+    if (err == R2A_OK && quick->usage.len > 0)
+        err = read_usage(d, quick->usage, sink);
     if (err == R2A_OK)
         err = gemini_put_piece(choice, sink, quick->is_thought ? IR_PART_REASON : IR_PART_TEXT,
                                quick->text);
@@ -430,7 +433,7 @@ static enum r2a_err tell_quick(struct decoder *d, const struct quick *quick, str
         choice->has_stop = true;
         choice->stop = stop_of(quick->reason);
     }
-    return err == R2A_OK && quick->usage.len > 0 ? read_usage(d, quick->usage, sink) : err;
+    return err;
 }
 
 static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_sink *sink)
@@ -464,10 +467,10 @@ static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_s
     d->has_begun = true;
     if (member_is(&found[FEEDBACK], JSON_OBJECT))
         read_feedback(d, found[FEEDBACK].raw);
-    if (err == R2A_OK && member_is(&found[CANDIDATES], JSON_ARRAY))
-        err = read_candidates(d, found[CANDIDATES].raw, sink);
     if (err == R2A_OK && member_is(&found[USAGE], JSON_OBJECT))
         err = read_usage(d, found[USAGE].raw, sink);
+    if (err == R2A_OK && member_is(&found[CANDIDATES], JSON_ARRAY))
+        err = read_candidates(d, found[CANDIDATES].raw, sink);
     return err;
 }
 
