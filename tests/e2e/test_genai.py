@@ -1,9 +1,8 @@
 """Google's official clients (npm @google/genai, Python google-genai) through the gateway, in front of every upstream protocol and of echo."""
 import json
-import os
-import subprocess
 
-from harness import CLIENT_KEY, HERE, PROMPT, SLOW_BUILD, Gateway, Reply, Usage, call, calls, cases, eq, limit, mock, provider, sub, text, think
+from clients.node import node
+from harness import CLIENT_KEY, PROMPT, Gateway, Reply, Usage, call, calls, cases, eq, limit, mock, provider, sub, text, think
 
 KINDS = ('openai', 'openai-responses', 'anthropic', 'gemini')
 SDKS = ('node', 'python')
@@ -19,10 +18,7 @@ def run(sdk, list_of):
     if sdk == 'python':  # seconds of imports: run.py has done them for all tests
         from clients import genai
         return [genai.perform(one) for one in list_of]
-    done = subprocess.run([os.environ.get('E2E_NODE', 'node'), os.path.join(HERE, 'clients/genai.mjs')], input=json.dumps(list_of), capture_output=True, text=True, timeout=60 * SLOW_BUILD)
-    lines = [json.loads(line) for line in done.stdout.split('\n') if line.startswith('{')]
-    assert len(lines) == len(list_of), f'{len(lines)} of {len(list_of)} cases came back\n{done.stderr[-3000:]}'
-    return lines
+    return node('genai.mjs', list_of)
 
 
 def user(*parts):

@@ -1,14 +1,8 @@
-// Runs Google's official Node client: reads an array of cases from stdin, writes one JSON line a case; genai.py beside this file does the
-// same with the Python one. What is expected is decided in test_genai.py.
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+// Runs Google's official Node client; genai.py beside this file does the same with the Python one. What is expected is decided in
+// test_genai.py.
+import { answer, load } from './cases.mjs';
 
-const require = createRequire(pathToFileURL(process.env.E2E_NODE_MODULES + '/x.js'));
-const { GoogleGenAI } = await import(pathToFileURL(require.resolve('@google/genai')).href.replace('/dist/index.cjs', '/dist/node/index.mjs'));
-const cases = JSON.parse(await new Promise((done) => {
-  let text = '';
-  process.stdin.on('data', (d) => (text += d)).on('end', () => done(text));
-}));
+const { GoogleGenAI } = await load('@google/genai');
 
 const parts = (r) => r.candidates?.[0]?.content?.parts ?? [];
 function of(chunks) {
@@ -51,12 +45,4 @@ async function run(one) {
   return of(chunks);
 }
 
-for (const one of cases) {
-  let out;
-  try {
-    out = await run(one);
-  } catch (error) {
-    out = { error: { status: error.status ?? 0, message: String(error.message) } };
-  }
-  process.stdout.write(JSON.stringify(out) + '\n');
-}
+await answer(async (one, out) => Object.assign(out, await run(one)), (error) => ({ status: error.status ?? 0, message: String(error.message) }));

@@ -1,14 +1,7 @@
-// Runs the official Node clients: reads an array of cases from stdin, writes one JSON line a case. What a case is, and what is
-// expected of it, is decided in test_sdk.py; sdk.py beside this file does the same with the Python clients.
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+// Runs the official Node clients. What a case is, and what is expected of it, is decided in test_sdk.py; sdk.py beside this file
+// does the same with the Python clients.
+import { answer, cases, load } from './cases.mjs';
 
-const require = createRequire(pathToFileURL(process.env.E2E_NODE_MODULES + '/x.js'));
-const load = async (name) => import(pathToFileURL(require.resolve(name)).href);
-const cases = JSON.parse(await new Promise((done) => {
-  let text = '';
-  process.stdin.on('data', (d) => (text += d)).on('end', () => done(text));
-}));
 const apis = new Set(cases.map((c) => c.api));
 const OpenAI = apis.has('openai') || apis.has('responses') ? (await load('openai')).default : null;
 const Anthropic = apis.has('anthropic') ? (await load('@anthropic-ai/sdk')).default : null;
@@ -167,33 +160,17 @@ function followUp(one, first) {
   return params;
 }
 
-for (const one of cases) {
+async function perform(one, out) {
   const options = { baseURL: one.base, apiKey: one.key, maxRetries: one.retries ?? 0, timeout: 20000, defaultHeaders: one.headers ?? {} };
-  const out = { name: one.name };
-  try {
-    if (one.api === 'responses') {
-      const client = new OpenAI(options);
-      out.first = await responses(client, one, one.params);
-      if (one.results) out.second = await responses(client, one, followUp(one, out.first));
-    } else if (one.api === 'openai') {
-      const client = new OpenAI(options);
-      if (one.mode === 'models') out.models = (await client.models.list()).data.map((m) => m.id);
-      else {
-        out.first = await chat(client, one, one.params);
-        if (one.results) out.second = await chat(client, one, followUp(one, out.first));
-      }
-    } else {
-      const client = new Anthropic(options);
-      if (one.mode === 'models') out.models = (await client.models.list({ limit: 1000 })).data.map((m) => m.id);
-      else if (one.mode === 'count') out.count = (await client.messages.countTokens(one.params)).input_tokens;
-      else {
-        out.first = await messages(client, one, one.params);
-        if (one.results) out.second = await messages(client, one, followUp(one, out.first));
-      }
-    }
-  } catch (e) {
-    out.error = { class: e.constructor.name, status: e.status ?? null, type: e.error?.error?.type ?? e.type ?? e.error?.type ?? null, code: e.code ?? null, message: String(e.message), id: e.requestID ?? e.request_id ?? null,
-      retry: e.headers?.get?.('retry-after') ?? null, stack: String(e.stack).slice(0, 800) };
+  const client = one.api === 'anthropic' ? new Anthropic(options) : new OpenAI(options);
+  const ask = { responses, openai: chat, anthropic: messages }[one.api];
+  if (one.mode === 'models') out.models = (await client.models.list(one.api === 'anthropic' ? { limit: 1000 } : undefined)).data.map((m) => m.id);
+  else if (one.mode === 'count') out.count = (await client.messages.countTokens(one.params)).input_tokens;
+  else {
+    out.first = await ask(client, one, one.params);
+    if (one.results) out.second = await ask(client, one, followUp(one, out.first));
   }
-  process.stdout.write(JSON.stringify(out) + '\n');
 }
+
+await answer(perform, (e) => ({ class: e.constructor.name, status: e.status ?? null, type: e.error?.error?.type ?? e.type ?? e.error?.type ?? null, code: e.code ?? null, message: String(e.message), id: e.requestID ?? e.request_id ?? null,
+  retry: e.headers?.get?.('retry-after') ?? null, stack: String(e.stack).slice(0, 800) }));
