@@ -1,4 +1,5 @@
 """Google Gemini (v1beta), as its server behaves."""
+import base64
 import json
 import re
 
@@ -14,6 +15,7 @@ CONFIG = set('''temperature topP topK candidateCount maxOutputTokens stopSequenc
 responseSchema responseJsonSchema responseModalities thinkingConfig speechConfig imageConfig mediaResolution'''.split())
 SCHEMA = set('''type format title description nullable enum items maxItems minItems properties required propertyOrdering anyOf minProperties maxProperties minLength maxLength
 pattern example default minimum maximum'''.split())
+BYPASS = 'skip_thought_signature_validator'  # documented for turns that other models made
 NAME_RULE = re.compile(r'[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z')
 
 
@@ -45,9 +47,9 @@ def schema(value, where):
         one_of(str(value['type']).upper(), f'{where}.type', ('STRING', 'NUMBER', 'INTEGER', 'BOOLEAN', 'ARRAY', 'OBJECT', 'NULL'))
 
 
-def content(value, where):
+def content(value, where, roles=('user', 'model', 'function')):
     members(value, where, {'role', 'parts'})
-    one_of(value.get('role', 'user'), f'{where}.role', ('user', 'model', 'function'))
+    one_of(value.get('role', 'user'), f'{where}.role', roles)
     typed(value.get('parts'), f'{where}.parts', 'list')
     need(value['parts'], where, 'Unable to submit request because it must have at least one part')
     for i, part in enumerate(value['parts']):
@@ -57,6 +59,9 @@ def content(value, where):
         need(len(payload) == 1, at, 'required oneof field \'data\' must have one initialized field')
         if 'text' in part:
             typed(part['text'], f'{at}.text', 'str')
+        if part.get('thoughtSignature', BYPASS) != BYPASS:
+            base64_text(part['thoughtSignature'], f'{at}.thought_signature')
+            need(base64.b64decode(part['thoughtSignature']).startswith(b'EqRs'), at, 'Corrupted thought signature.')
         if 'inlineData' in part:
             members(part['inlineData'], f'{at}.inline_data', {'mimeType', 'data'})
             typed(part['inlineData'].get('mimeType'), at, 'str')
@@ -85,7 +90,7 @@ def validate(request):
     for i, value in enumerate(contents):
         content(value, f'contents[{i}]')
     if 'systemInstruction' in body:
-        content(body['systemInstruction'], 'system_instruction')
+        content(body['systemInstruction'], 'system_instruction', ('user', 'model', 'function', 'system'))  # which is ignored there
         for part in body['systemInstruction']['parts']:
             need('text' in part, 'system_instruction', 'text only')
     merged = []
@@ -131,7 +136,7 @@ def validate(request):
         if name in config:
             typed(config[name], f'generation_config.{name}', kind, low, high)
     if 'stopSequences' in config:
-        need(1 <= len(config['stopSequences']) <= 5, 'stop_sequences', 'at most 5')
+        need(len(config['stopSequences']) <= 5, 'stop_sequences', 'at most 5')
     need(not ('responseSchema' in config and 'responseJsonSchema' in config), 'generation_config', 'both schemas')
     if 'responseSchema' in config or 'responseJsonSchema' in config:
         need(config.get('responseMimeType') in ('application/json', 'text/x.enum'), 'generation_config', 'needs a response mime type of application/json')
@@ -166,8 +171,15 @@ def chunk(turn, request, parts, finish=None):
     return {'candidates': [candidate], 'usageMetadata': usage_of(turn), 'modelVersion': request.model, 'responseId': 'r-mock1'}
 
 
-def call_part(part):
-    return {'functionCall': {'name': part[2], 'args': json.loads(''.join(part[3]) or '{}'), 'id': part[1]}}
+def signature_of(turn, part):
+    """A turn's first call carries what was thought before it, as Gemini 3 has it; bytes, hence base64."""
+    thoughts = [p for p in turn.parts[:turn.parts.index(part)] if p[0] == 'think']
+    is_first = not any(p[0] == 'call' for p in turn.parts[:turn.parts.index(part)])
+    return {'thoughtSignature': base64.b64encode(thoughts[-1][2].encode()).decode()} if thoughts and is_first else {}
+
+
+def call_part(turn, part):
+    return {'functionCall': {'name': part[2], 'args': json.loads(''.join(part[3]) or '{}'), 'id': part[1]}, **signature_of(turn, part)}
 
 
 def plain(turn, request):
@@ -180,7 +192,7 @@ def plain(turn, request):
         elif part[0] == 'think':
             parts.append({'text': ''.join(part[1]), 'thought': True})
         elif part[0] == 'call':
-            parts.append(call_part(part))
+            parts.append(call_part(turn, part))
     return dump(chunk(turn, request, parts, FINISH[turn.reason]))
 
 
@@ -191,7 +203,7 @@ def stream(turn, request):
             for fragment in part[1]:
                 out.append(chunk(turn, request, [dict({'text': fragment}, **({'thought': True} if part[0] == 'think' else {}))]))
         elif part[0] == 'call':
-            out.append(chunk(turn, request, [call_part(part)]))
+            out.append(chunk(turn, request, [call_part(turn, part)]))
     out.append(chunk(turn, request, [{'text': ''}], FINISH[turn.reason]))
     if 'alt=sse' not in request.path:  # one JSON array, element by element
         return [(b',\r\n' if i else b'[') + dump(c) + (b']' if i == len(out) - 1 else b'') for i, c in enumerate(out)]

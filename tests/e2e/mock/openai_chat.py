@@ -113,7 +113,7 @@ def messages(value):
                 need(len(set(open_calls)) == len(open_calls), at, 'duplicate tool call ids')
                 continue
         elif role == 'tool':
-            known(message, at, {'role', 'content', 'tool_call_id'})
+            known(message, at, {'role', 'content', 'tool_call_id', 'name'})  # LangChain names the tool, and is let
             typed(message.get('tool_call_id'), f'{at}.tool_call_id', 'str')
             need(message['tool_call_id'] in open_calls, at, "messages with role 'tool' must be a response to a preceding message with 'tool_calls'")
             need(message['tool_call_id'] not in answered, at, 'a second answer to one call')

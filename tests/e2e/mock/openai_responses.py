@@ -98,7 +98,7 @@ def validate(request):
             if tool.get('parameters') is not None:
                 typed(tool['parameters'], f'{at}.parameters', 'object')
                 need(tool['parameters'].get('type') == 'object', at, 'schema must be of type object')
-            if tool.get('strict') is not False and 'strict' in tool:
+            if tool.get('strict'):  # null is as good as false
                 strict_schema(tool.get('parameters') or {}, at)
     choice = body.get('tool_choice')
     if choice is not None and not isinstance(choice, str):
@@ -132,9 +132,13 @@ def usage_of(turn):
     return {'input_tokens': total, 'input_tokens_details': {'cached_tokens': u.cached, 'cache_write_tokens': 0}, 'output_tokens': u.output, 'output_tokens_details': {'reasoning_tokens': u.reasoning}, 'total_tokens': total + u.output}
 
 
+CUT = {'length': 'max_output_tokens', 'filter': 'content_filter'}
+
+
 def response(turn, request, output, status, usage):
+    reason = CUT[turn.reason] if status == 'incomplete' else None
     return {'id': 'resp_mock1', 'object': 'response', 'created_at': 1788000000, 'status': status, 'background': False, 'error': None,
-            'incomplete_details': {'reason': 'max_output_tokens'} if status == 'incomplete' else None, 'instructions': None, 'max_output_tokens': None, 'model': request.model, 'output': output, 'parallel_tool_calls': True,
+            'incomplete_details': {'reason': reason} if reason else None, 'instructions': None, 'max_output_tokens': None, 'model': request.model, 'output': output, 'parallel_tool_calls': True,
             'previous_response_id': None, 'reasoning': {'effort': None, 'summary': None}, 'store': False, 'temperature': 1.0, 'text': {'format': {'type': 'text'}}, 'tool_choice': 'auto', 'tools': [], 'top_p': 1.0,
             'truncation': 'disabled', 'usage': usage, 'metadata': {}}
 
@@ -156,7 +160,7 @@ def output_of(turn):
 def plain(turn, request):
     if request.path.split('?')[0].endswith('/input_tokens'):
         return dump({'object': 'response.input_tokens', 'input_tokens': 2095})
-    return dump(response(turn, request, output_of(turn), 'incomplete' if turn.reason == 'length' else 'completed', usage_of(turn)))
+    return dump(response(turn, request, output_of(turn), 'incomplete' if turn.reason in CUT else 'completed', usage_of(turn)))
 
 
 def stream(turn, request):
@@ -192,7 +196,7 @@ def stream(turn, request):
                 put('response.function_call_arguments.delta', **at, delta=fragment)
             put('response.function_call_arguments.done', **at, arguments=item['arguments'], name=item['name'])
         put('response.output_item.done', output_index=index, item=item)
-    status = 'incomplete' if turn.reason == 'length' else 'completed'
+    status = 'incomplete' if turn.reason in CUT else 'completed'
     put(f'response.{status}', response=response(turn, request, output, status, usage_of(turn)))
     return out
 
