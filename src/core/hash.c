@@ -153,7 +153,7 @@ uint64_t fnv1a_64(struct slice bytes)
 struct generator {
     unsigned char key[KEY_BYTES];
     unsigned char pool[POOL_BYTES];
-    br_chacha20_run run;
+    const br_block_ctr_class *ctr;
     uint32_t left; /* unused bytes at the pool's end */
     bool is_seeded;
 };
@@ -178,16 +178,20 @@ static void seed_from_system(struct generator *gen)
 static void refill(struct generator *gen)
 {
     static const unsigned char nonce[12];
+    br_aes_gen_ctr_keys stream;
 
     if (!gen->is_seeded)
         seed_from_system(gen);
     memset(gen->pool, 0, POOL_BYTES);
-    if (gen->run == NULL) {
-        gen->run = br_chacha20_sse2_get(); /* asks the processor, which is slow in virtual ones */
-        if (gen->run == NULL)
-            gen->run = br_chacha20_ct_run; /* the same bytes */
+    if (gen->ctr == NULL) {
+        gen->ctr = br_aes_x86ni_ctr_get_vtable(); /* asks the processor: slow in virtual ones */
+        if (gen->ctr == NULL)
+            gen->ctr = &br_aes_ct64_ctr_vtable; /* the same bytes */
     }
-    (void)gen->run(gen->key, nonce, 0, gen->pool, POOL_BYTES);
+    gen->ctr->init(&stream.vtable, gen->key, KEY_BYTES);
+    (void)gen->ctr->run(&stream.vtable, nonce, 0, gen->pool, POOL_BYTES);
+    memset(&stream, 0, sizeof(stream));
+    __asm__ volatile("" : : "r"(&stream) : "memory"); /* the schedule is wiped indeed */
     memcpy(gen->key, gen->pool, KEY_BYTES);
     memset(gen->pool, 0, KEY_BYTES);
     gen->left = POOL_BYTES - KEY_BYTES;

@@ -254,24 +254,28 @@ static const char digit_pairs[200] = "000102030405060708091011121314151617181920
                                      "7879808182838485868788899091929394"
                                      "9596979899";
 
+static size_t digits_of(uint64_t value)
+{
+    size_t count = 1;
+
+    for (uint64_t bound = 10; value >= bound; bound *= 10) {
+        if (++count == STR_U64_BYTES_MAX) /* ten times more does not fit */
+            break;
+    }
+    return count;
+}
+
 size_t str_from_u64(char to[STR_U64_BYTES_MAX], uint64_t value)
 {
-    char digits[STR_U64_BYTES_MAX];
-    size_t at = STR_U64_BYTES_MAX;
+    size_t len = digits_of(value), at = len;
 
-    while (value >= 100) {
+    for (; at >= 2; value /= 100) {
         at -= 2;
-        memcpy(digits + at, digit_pairs + value % 100 * 2, 2);
-        value /= 100;
+        memcpy(to + at, digit_pairs + value % 100 * 2, 2);
     }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(digits + at, digit_pairs + value * 2, 2);
-    } else {
-        digits[--at] = (char)('0' + value);
-    }
-    memcpy(to, digits + at, STR_U64_BYTES_MAX - at);
-    return STR_U64_BYTES_MAX - at;
+    if (at > 0)
+        to[0] = (char)('0' + value % 10);
+    return len;
 }
 
 size_t str_from_i64(char to[STR_U64_BYTES_MAX], int64_t value)
@@ -351,10 +355,11 @@ void str_buf_put_char(struct str_buf *buf, char c)
 void str_buf_put_u64(struct str_buf *buf, uint64_t value)
 {
     char digits[STR_U64_BYTES_MAX];
-    size_t len = str_from_u64(digits, value);
 
-    check(len <= sizeof(digits)); /* link-time optimisation cannot see it and warns */
-    str_buf_put(buf, slice_of(digits, len));
+    if (buf->size - buf->len >= STR_U64_BYTES_MAX)
+        buf->len += str_from_u64(buf->ptr + buf->len, value);
+    else
+        str_buf_put(buf, slice_of(digits, str_from_u64(digits, value)));
 }
 
 void str_buf_put_i64(struct str_buf *buf, int64_t value)

@@ -81,6 +81,19 @@ static void put_text(struct line *line, struct slice key, struct slice value)
     }
 }
 
+/* A name of ours or of the configuration, which admits plain ones only. */
+static void put_word(struct line *line, struct slice key, struct slice value)
+{
+    if (value.len == 0)
+        return;
+    put_key(line, key);
+    if (line->as_json)
+        str_buf_put_char(&line->buf, '"');
+    str_buf_put(&line->buf, value);
+    if (line->as_json)
+        str_buf_put_char(&line->buf, '"');
+}
+
 static void put_number(struct line *line, struct slice key, uint64_t value)
 {
     put_key(line, key);
@@ -113,22 +126,22 @@ size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_
 
     date_write_rfc3339(time, wall_ms);
     if (as_json) {
-        put_text(&line, S("time"), slice_of(time, sizeof(time)));
-        put_text(&line, S("level"), S("info"));
-        put_text(&line, S("module"), S("access"));
-        put_text(&line, S("event"), S("exchange"));
+        put_word(&line, S("time"), slice_of(time, sizeof(time)));
+        put_word(&line, S("level"), S("info"));
+        put_word(&line, S("module"), S("access"));
+        put_word(&line, S("event"), S("exchange"));
     } else {
         str_buf_put(&line.buf, slice_of(time, sizeof(time)));
         str_buf_put(&line.buf, S(" info access exchange"));
     }
     put_text(&line, S("id"), record->id);
     put_text(&line, S("key"), record->key);
-    put_text(&line, S("method"), record->method);
+    put_word(&line, S("method"), record->method);
     put_text(&line, S("path"), record->path);
     if (record->client_protocol)
-        put_text(&line, S("protocol"), slice_from_z(record->client_protocol));
+        put_word(&line, S("protocol"), slice_from_z(record->client_protocol));
     put_number(&line, S("status"), record->status);
-    put_text(&line, S("end"), slice_of(end, 2));
+    put_word(&line, S("end"), slice_of(end, 2));
     put_number(&line, S("duration_ms"), record->duration_ms);
     if (record->first_token_ms >= 0)
         put_number(&line, S("first_token_ms"), (uint64_t)record->first_token_ms);
@@ -137,10 +150,10 @@ size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_
     if (record->is_stream)
         put_number(&line, S("stream"), 1);
     put_text(&line, S("model"), record->model);
-    put_text(&line, S("provider"), record->provider);
+    put_word(&line, S("provider"), record->provider);
     put_text(&line, S("credential"), record->credential);
     if (record->upstream_protocol)
-        put_text(&line, S("upstream_protocol"), slice_from_z(record->upstream_protocol));
+        put_word(&line, S("upstream_protocol"), slice_from_z(record->upstream_protocol));
     put_text(&line, S("upstream_model"), record->upstream_model);
     if (record->upstream_status)
         put_number(&line, S("upstream_status"), record->upstream_status);

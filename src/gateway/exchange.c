@@ -193,9 +193,9 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
         forget(ex);
         return NULL;
     }
-    memcpy(request->headers, head->headers, head->headers_count * sizeof(struct http_header));
     request->headers_count = head->headers_count;
-    http_headers_move(request->headers, request->headers_count, head_bytes.ptr, copy.ptr);
+    http_headers_move(request->headers, head->headers, head->headers_count, head_bytes.ptr,
+                      copy.ptr);
     http_body_init(&request->body_wire, (enum http_body_kind)head->body, head->content_length);
     if (!take_id(
             ex, http_header_value(request->headers, request->headers_count, HEADER_X_REQUEST_ID))) {

@@ -438,7 +438,7 @@ void h1_request_move(struct h1_request *request, const char *from, const char *t
     move(&request->method_name, from, to);
     move(&request->target, from, to);
     move(&request->host, from, to);
-    http_headers_move(request->headers, request->headers_count, from, to);
+    http_headers_move(request->headers, request->headers, request->headers_count, from, to);
 }
 
 void h1_response_init(struct h1_response *response, enum http_method request_method,
@@ -550,5 +550,5 @@ int32_t h1_response_parse(struct h1_response *response, struct slice in)
 void h1_response_move(struct h1_response *response, const char *from, const char *to)
 {
     move(&response->reason, from, to);
-    http_headers_move(response->headers, response->headers_count, from, to);
+    http_headers_move(response->headers, response->headers, response->headers_count, from, to);
 }

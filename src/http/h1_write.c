@@ -53,22 +53,26 @@ static char *append(char *at, struct slice bytes)
     return at + bytes.len;
 }
 
-/* Up to four pieces as one run when they are short. */
-static void put_pieces(struct rope *out, const struct slice pieces[static 4])
-{
-    size_t size = pieces[0].len + pieces[1].len + pieces[2].len + pieces[3].len;
+#define PIECES 5u
 
+/* The pieces as one run when they are short. */
+static void put_pieces(struct rope *out, const struct slice pieces[static PIECES])
+{
+    size_t size = 0;
+
+    for (unsigned i = 0; i < PIECES; i++)
+        size += pieces[i].len;
     if (size <= LINE_BYTES_SHORT) {
         char *at = rope_reserve(out, size);
 
         if (at == NULL)
             return;
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < PIECES; i++)
             at = append(at, pieces[i]);
         rope_commit(out, size);
         return;
     }
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < PIECES; i++)
         rope_put(out, pieces[i]);
 }
 
@@ -83,7 +87,7 @@ void h1_write_status(struct rope *out, uint16_t status)
         return;
     }
     put_pieces(
-        out, (struct slice[4]){
+        out, (struct slice[PIECES]){
                  S("HTTP/1.1 "), {digits, sizeof(digits)}, http_status_reason(status), S("\r\n")});
 }
 
@@ -94,16 +98,16 @@ void h1_write_request(struct rope *out, struct slice method, struct slice target
         refuse(out);
         return;
     }
-    put_pieces(out, (struct slice[4]){method, S(" "), target, S(" HTTP/1.1\r\n")});
+    put_pieces(out, (struct slice[PIECES]){method, S(" "), target, S(" HTTP/1.1\r\n")});
 }
 
-static void write_checked_name(struct rope *out, struct slice name, struct slice value)
+void h1_write_known(struct rope *out, struct slice name, struct slice prefix, struct slice value)
 {
     if (!http_value_valid(value)) {
         refuse(out);
         return;
     }
-    put_pieces(out, (struct slice[4]){name, S(": "), value, S("\r\n")});
+    put_pieces(out, (struct slice[PIECES]){name, S(": "), prefix, value, S("\r\n")});
 }
 
 void h1_write_field(struct rope *out, struct slice name, struct slice value)
@@ -112,13 +116,13 @@ void h1_write_field(struct rope *out, struct slice name, struct slice value)
         refuse(out);
         return;
     }
-    write_checked_name(out, name, value);
+    h1_write_known(out, name, (struct slice){0}, value);
 }
 
 void h1_write_id(struct rope *out, enum http_header_id id, struct slice value)
 {
     check(id != HEADER_OTHER);
-    write_checked_name(out, http_header_name(id), value);
+    h1_write_known(out, http_header_name(id), (struct slice){0}, value);
 }
 
 void h1_write_id_u64(struct rope *out, enum http_header_id id, uint64_t value)

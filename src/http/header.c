@@ -105,12 +105,15 @@ struct slice http_header_value(const struct http_header *headers, uint32_t count
     return header != NULL ? header->value : (struct slice){NULL, 0};
 }
 
-void http_headers_move(struct http_header *headers, uint32_t count, const char *from,
-                       const char *to)
+void http_headers_move(struct http_header *to, const struct http_header *headers, uint32_t count,
+                       const char *bytes, const char *to_bytes)
 {
     for (uint32_t i = 0; i < count; i++) {
-        headers[i].name.ptr = to + (headers[i].name.ptr - from);
-        headers[i].value.ptr = to + (headers[i].value.ptr - from);
+        struct http_header header = headers[i];
+
+        header.name.ptr = to_bytes + (header.name.ptr - bytes);
+        header.value.ptr = to_bytes + (header.value.ptr - bytes);
+        to[i] = header;
     }
 }
 

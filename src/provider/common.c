@@ -22,15 +22,7 @@ void common_header(const struct provider_instance *instance, struct slice name, 
 {
     if (value.len == 0 || is_overruled(instance, name))
         return;
-    if (!h1_field_valid(name, value)) {
-        out->err = out->err ? out->err : R2A_ERR_INVALID;
-        return;
-    }
-    rope_put(out, name);
-    rope_put(out, S(": "));
-    rope_put(out, prefix);
-    rope_put(out, value);
-    rope_put(out, S("\r\n"));
+    h1_write_known(out, name, prefix, value);
 }
 
 void common_bearer(const struct provider_instance *instance, const struct provider_request *request,

@@ -35,9 +35,9 @@ uint64_t fnv1a_64(struct slice bytes);
 /* Continues from an earlier value (FNV1A_64_START at first). */
 uint64_t fnv1a_64_add(uint64_t hash, struct slice bytes);
 
-/* Random bytes that nobody can guess, for ids and nonces: ChaCha20 per thread, keyed by getrandom
- * at its first use (which aborts when the system has none) and re-keyed from its own output, so
- * earlier values cannot be computed back. About 4 ns a byte; no system call after the first. */
+/* Random bytes that nobody can guess, for ids and nonces: AES-256-CTR per thread, keyed by
+ * getrandom at its first use (which aborts when the system has none) and re-keyed from its own
+ * output, so earlier values cannot be computed back. No system call after the first. */
 void random_bytes(void *to, size_t size);
 uint64_t random_u64(void);
 /* Uniform in 0 … bound - 1; bound > 0. */

@@ -20,6 +20,9 @@ void h1_write_status(struct rope *out, uint16_t status); /* HTTP/1.1, the usual 
 /* `target` in origin-form (or absolute-form for a proxy, authority for CONNECT). */
 void h1_write_request(struct rope *out, struct slice method, struct slice target);
 void h1_write_field(struct rope *out, struct slice name, struct slice value);
+/* `name` and `prefix`, which stands before the value, are texts of ours: only the value is checked.
+ */
+void h1_write_known(struct rope *out, struct slice name, struct slice prefix, struct slice value);
 /* Known names go out in lower case. */
 void h1_write_id(struct rope *out, enum http_header_id id, struct slice value);
 void h1_write_id_u64(struct rope *out, enum http_header_id id, uint64_t value);

@@ -129,10 +129,11 @@ const struct http_header *http_header_find_name(const struct http_header *header
 /* Its value, trimmed; empty when absent. */
 struct slice http_header_value(const struct http_header *headers, uint32_t count,
                                enum http_header_id id);
-/* Points slices that borrow from `from` at the same offsets of `to`: for a head that is copied to
- * a longer-lived place after parsing. */
-void http_headers_move(struct http_header *headers, uint32_t count, const char *from,
-                       const char *to);
+/* Copies fields whose slices borrow from `bytes` so that they borrow from the same offsets of
+ * `to_bytes`: for a head that moves to a longer-lived place after parsing. `to` may be `headers`.
+ */
+void http_headers_move(struct http_header *to, const struct http_header *headers, uint32_t count,
+                       const char *bytes, const char *to_bytes);
 
 /* ASCII case-insensitive equality. */
 bool http_token_eq(struct slice a, struct slice b);
