@@ -539,9 +539,9 @@ struct config *config_load(const struct config_flags *flags, struct config_repor
 
 /* --- lifetime --- */
 
-void config_ref(struct config *config)
+void config_ref(struct config *config, uint32_t count)
 {
-    check(atomic_fetch_add_explicit(&config->refs, 1, memory_order_relaxed) > 0);
+    check(atomic_fetch_add_explicit(&config->refs, count, memory_order_relaxed) > 0);
 }
 
 void config_unref(struct config *config)

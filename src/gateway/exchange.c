@@ -143,7 +143,7 @@ struct exchange *ex_new(struct worker *worker, struct config *config)
     ex->quiet.fn = on_quiet;
     ex->total.fn = on_total;
     ex->config = config;
-    config_ref(ex->config);
+    worker_hold_config(worker, config);
     ex->timeouts = ex->config->timeouts;
     ex->started_ms = loop_now_ms(&worker->loop);
     ex->first_token_ms = -1;
@@ -249,7 +249,7 @@ static void free_now(struct exchange *ex)
     ex->has_ended = true;
     ex_release_request(ex);
     arena_reset(&ex->arena);
-    config_unref(ex->config);
+    worker_drop_config(worker, ex->config);
     slab_give(&worker->exchanges, ex);
     worker_trim_soon(worker);
 }

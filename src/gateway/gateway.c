@@ -233,7 +233,7 @@ static void send_order(struct gateway *gateway, enum worker_order order, struct 
         if (worker->is_gone || atomic_load(&message->is_out))
             continue; /* drain and stop say the same thing twice; a reload waits for the last one */
         if (config)
-            config_ref(config);
+            config_ref(config, 1);
         message->worker = worker;
         message->config = config;
         message->trust = trust;
@@ -556,7 +556,7 @@ static bool prepare_workers(struct gateway *gateway)
         worker->board = gateway->board;
         worker->metrics = &gateway->pages[i];
         worker->config = gateway->config;
-        config_ref(gateway->config);
+        config_ref(gateway->config, 1);
         worker->mem = mem_open(&gateway->budget, block);
         worker->audit.bytes[0] = malloc(AUDIT_BUFFER_BYTES);
         worker->audit.bytes[1] = malloc(AUDIT_BUFFER_BYTES);

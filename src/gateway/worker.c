@@ -236,18 +236,46 @@ static void update_listeners(struct worker *worker)
     }
 }
 
+void worker_hold_config(struct worker *worker, struct config *config)
+{
+    if (config == worker->config)
+        worker->config_users++;
+    else
+        config_ref(config, 1);
+}
+
+void worker_drop_config(struct worker *worker, struct config *config)
+{
+    if (config != worker->config) {
+        config_unref(config);
+        return;
+    }
+    check(worker->config_users > 0);
+    worker->config_users--;
+}
+
+/* What still runs on the old one gets references of its own. */
+static void take_config(struct worker *worker, struct config *config)
+{
+    struct config *old = worker->config;
+
+    if (worker->config_users > 0)
+        config_ref(old, worker->config_users);
+    worker->config_users = 0;
+    worker->config = config;
+    memset(worker->profiles, 0, sizeof(worker->profiles));
+    config_unref(old);
+}
+
 void worker_on_order(struct op *op, struct op_result result)
 {
     struct worker_message *message = container_of(op, struct worker_message, op);
     struct worker *worker = message->worker;
-    struct config *old = worker->config;
 
     (void)result;
     switch ((enum worker_order)message->order) {
     case ORDER_CONFIG:
-        worker->config = message->config;
-        memset(worker->profiles, 0, sizeof(worker->profiles));
-        config_unref(old);
+        take_config(worker, message->config);
         update_listeners(worker);
         if (message->trust)
             tls_env_set_trust(worker->tls, message->trust);

@@ -71,6 +71,7 @@ struct worker {
     struct slab fronts;
     struct slab exchanges;
     struct config *config; /* the generation new exchanges begin with; one reference */
+    uint32_t config_users; /* exchanges that live by that one reference */
     struct tls_env *tls;
     struct loop_hook tls_hook;
     struct pool pool; /* upstream connections */
@@ -113,6 +114,10 @@ void worker_on_order(struct op *op, struct op_result result);
 void *worker_main(void *worker);
 /* IMF-fixdate of this second. */
 struct slice worker_date(struct worker *worker);
+/* For an exchange's life. The worker's own reference serves all exchanges of the current
+ * generation, so that workers need not count in one place at each request. */
+void worker_hold_config(struct worker *worker, struct config *config);
+void worker_drop_config(struct worker *worker, struct config *config);
 /* A line for the access log. */
 void worker_audit(struct worker *worker, const struct audit_record *record);
 /* An exchange's memory came back: what is not needed any more goes on to the system, soon. */

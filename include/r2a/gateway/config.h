@@ -124,7 +124,7 @@ struct config_report {
 /* Reads file, environment and flags into a new generation with one reference, or NULL after at
  * least one error was reported. Every error of the file is reported, not only the first. */
 struct config *config_load(const struct config_flags *flags, struct config_report *report);
-void config_ref(struct config *config);
+void config_ref(struct config *config, uint32_t count);
 void config_unref(struct config *config); /* frees at the last one */
 /* Writes the effective configuration as JSON, secrets masked. */
 void config_print(const struct config *config, struct rope *out);

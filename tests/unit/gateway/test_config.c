@@ -836,7 +836,7 @@ Test(config, counts_generations_and_references)
     struct config *b = good("{}");
 
     cr_assert_lt(a->generation, b->generation);
-    config_ref(a);
+    config_ref(a, 1);
     config_unref(a);
     cr_assert(is(a->listens[0].text, "127.0.0.1:3000"));
     config_unref(a);
