@@ -188,6 +188,18 @@ static void recall(struct mend_work *work, struct mend_draft *turn)
 
 /* --- read: parts and turns --- */
 
+/* A cache mark on a part of a result is one of the result: targets mark whole results. */
+static uint8_t result_flags(const struct ir_tape *tape, uint32_t index)
+{
+    uint32_t end = tape_end_of(tape, index);
+    uint8_t flags = tape->events[index].flags;
+
+    for (uint32_t i = index + 1; i < end; i++)
+        if (tape->events[i].kind == IR_PART)
+            flags |= tape->events[i].flags & IR_CACHE_MARK;
+    return flags;
+}
+
 static void read_opaque(struct mend_work *work, struct mend_draft *turn,
                         const struct ir_event *event, uint32_t index, bool is_users)
 {
@@ -229,6 +241,10 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
             read_call_seal(work, turn, number);
             mend_link_last(work, turn, number);
             has_calls = true;
+            break;
+        case IR_PART_RESULT:
+            mend_link_last(work, turn,
+                           mend_new_part(work, event->what, result_flags(tape, index), index));
             break;
         default:
             mend_link_last(work, turn, mend_new_part(work, event->what, event->flags, index));

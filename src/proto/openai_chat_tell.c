@@ -33,7 +33,7 @@ static bool may_be_marked(const struct mend_part *part)
 {
     return (part->flags & IR_CACHE_MARK) &&
            (part->kind == IR_PART_TEXT || part->kind == IR_PART_IMAGE ||
-            part->kind == IR_PART_FILE);
+            part->kind == IR_PART_FILE || part->kind == IR_PART_RESULT);
 }
 
 static uint32_t count_marks(const struct ask *a)
@@ -48,23 +48,28 @@ static uint32_t count_marks(const struct ask *a)
     return count;
 }
 
-static bool has_marks(const struct ask *a, const struct mend_turn *turn)
+static bool has_marks(const struct ask *a, const struct mend_turn *turn, uint32_t first)
 {
-    for (uint32_t k = 0; a->target->profile.oai_cache_mark && k < turn->count; k++)
+    for (uint32_t k = first; a->target->profile.oai_cache_mark && k < turn->count; k++)
         if (may_be_marked(mend_part_at(&a->mend, turn, k)))
             return true;
     return false;
 }
 
 /* The last four marks stay; a client may set more. */
-static void put_mark(struct ask *a, const struct mend_part *part)
+static bool takes_mark(struct ask *a, const struct mend_part *part)
 {
     if (!a->target->profile.oai_cache_mark || !may_be_marked(part))
-        return;
-    if (a->marks_left > MARKS_MAX)
-        a->marks_left--;
-    else
-        rope_put(a->out, S(",\"prompt_cache_breakpoint\":{\"mode\":\"explicit\"}"));
+        return false;
+    if (a->marks_left <= MARKS_MAX)
+        return true;
+    a->marks_left--;
+    return false;
+}
+
+static void put_mark(struct ask *a)
+{
+    rope_put(a->out, S(",\"prompt_cache_breakpoint\":{\"mode\":\"explicit\"}"));
 }
 
 /* --- media --- */
@@ -214,7 +219,8 @@ static enum r2a_err put_element(struct ask *a, const struct mend_part *part, boo
         mend_write_text(&a->mend, part, a->out);
         rope_put_char(a->out, '"');
     }
-    put_mark(a, part);
+    if (takes_mark(a, part))
+        put_mark(a);
     rope_put_char(a->out, '}');
     if (part->kind == IR_PART_FILE && part->event != MEND_NONE)
         TRY(put_nested_media(a, part->event, is_first));
@@ -240,7 +246,7 @@ static bool is_content(const struct mend_part *part)
 /* Whether the parts from `first` on can be one string. */
 static bool is_plain_text(const struct ask *a, const struct mend_turn *turn, uint32_t first)
 {
-    if (has_marks(a, turn))
+    if (has_marks(a, turn, first))
         return false;
     for (uint32_t k = first; k < turn->count; k++) {
         const struct mend_part *part = mend_part_at(&a->mend, turn, k);
@@ -327,10 +333,12 @@ static enum r2a_err put_call_id(struct ask *a, const struct mend_part *part)
 static enum r2a_err put_result(struct ask *a, const struct mend_part *part)
 {
     struct result_sum sum = {0};
+    bool is_marked = takes_mark(a, part); /* a string has no place for a mark, its part has */
 
     rope_put(a->out, S("{\"role\":\"tool\",\"tool_call_id\":"));
     TRY(put_call_id(a, part));
-    rope_put(a->out, S(",\"content\":\""));
+    rope_put(a->out,
+             is_marked ? S(",\"content\":[{\"type\":\"text\",\"text\":\"") : S(",\"content\":\""));
     if (part->event == MEND_NONE) {
         rope_put(a->out, S("Error: " MEND_NO_RESULT));
     } else {
@@ -343,7 +351,12 @@ static enum r2a_err put_result(struct ask *a, const struct mend_part *part)
         rope_put(a->out, sum.media_count == sum.images_count ? S(" image(s) follow]")
                                                              : S(" file(s) follow]"));
     }
-    rope_put(a->out, S("\"}"));
+    rope_put_char(a->out, '"');
+    if (is_marked) {
+        put_mark(a);
+        rope_put(a->out, S("}]"));
+    }
+    rope_put_char(a->out, '}');
     return R2A_OK;
 }
 

@@ -21,7 +21,7 @@ static bool may_be_marked(const struct mend_part *part)
 {
     return (part->flags & IR_CACHE_MARK) &&
            (part->kind == IR_PART_TEXT || part->kind == IR_PART_IMAGE ||
-            part->kind == IR_PART_FILE);
+            part->kind == IR_PART_FILE || part->kind == IR_PART_RESULT);
 }
 
 /* Marks of an assistant turn have no place. */
@@ -41,23 +41,28 @@ static uint32_t count_marks(const struct responses_ask *a)
     return count;
 }
 
-static bool has_marks(const struct responses_ask *a, const struct mend_turn *turn)
+static bool has_marks(const struct responses_ask *a, const struct mend_turn *turn, uint32_t first)
 {
-    for (uint32_t k = 0; turn_carries_marks(a, turn) && k < turn->count; k++)
+    for (uint32_t k = first; turn_carries_marks(a, turn) && k < turn->count; k++)
         if (may_be_marked(mend_part_at(&a->mend, turn, k)))
             return true;
     return false;
 }
 
 /* The last four marks stay; a client may set more. */
-static void put_mark(struct responses_ask *a, const struct mend_part *part)
+static bool takes_mark(struct responses_ask *a, const struct mend_part *part)
 {
     if (!a->target->profile.oai_cache_mark || !may_be_marked(part))
-        return;
-    if (a->marks_left > MARKS_MAX)
-        a->marks_left--;
-    else
-        rope_put(a->out, S(",\"prompt_cache_breakpoint\":{\"mode\":\"explicit\"}"));
+        return false;
+    if (a->marks_left <= MARKS_MAX)
+        return true;
+    a->marks_left--;
+    return false;
+}
+
+static void put_mark(struct responses_ask *a)
+{
+    rope_put(a->out, S(",\"prompt_cache_breakpoint\":{\"mode\":\"explicit\"}"));
 }
 
 /* --- media --- */
@@ -171,10 +176,12 @@ static void put_comma(struct responses_ask *a, bool *is_first)
     *is_first = false;
 }
 
-/* Images of a document made of blocks, which follow its text. */
-static enum r2a_err put_nested_media(struct responses_ask *a, uint32_t holder, bool *is_first)
+/* Images of a document made of blocks, which follow its text; number `marked` of them (from 1, 0:
+ * none) carries a cache mark. */
+static enum r2a_err put_nested_media(struct responses_ask *a, uint32_t holder, uint32_t marked,
+                                     bool *is_first)
 {
-    uint32_t end = tape_end_of(a->tape, holder);
+    uint32_t count = 0, end = tape_end_of(a->tape, holder);
 
     for (uint32_t i = holder + 1; i < end; i++) {
         if (a->tape->events[i].kind != IR_PART)
@@ -182,6 +189,8 @@ static enum r2a_err put_nested_media(struct responses_ask *a, uint32_t holder, b
         if (is_media(a, i)) {
             put_comma(a, is_first);
             ASK_TRY(put_media(a, i));
+            if (++count == marked)
+                put_mark(a);
             rope_put_char(a->out, '}');
         }
         i = tape_end_of(a->tape, i);
@@ -201,10 +210,11 @@ static enum r2a_err put_element(struct responses_ask *a, const struct mend_part 
         mend_write_text(&a->mend, part, a->out);
         rope_put_char(a->out, '"');
     }
-    put_mark(a, part);
+    if (takes_mark(a, part))
+        put_mark(a);
     rope_put_char(a->out, '}');
     if (part->kind == IR_PART_FILE && part->event != MEND_NONE)
-        return put_nested_media(a, part->event, is_first);
+        return put_nested_media(a, part->event, 0, is_first);
     return R2A_OK;
 }
 
@@ -229,7 +239,7 @@ static enum r2a_err put_message(struct responses_ask *a, const struct mend_turn 
                                 uint32_t first, struct slice role)
 {
     const struct mend_part *only = NULL;
-    bool is_string = !has_marks(a, turn), is_first = true;
+    bool is_string = !has_marks(a, turn, first), is_first = true;
 
     for (uint32_t k = first; k < turn->count && is_string; k++) {
         const struct mend_part *part = mend_part_at(&a->mend, turn, k);
@@ -271,8 +281,10 @@ static enum r2a_err put_call_id(struct responses_ask *a, const struct mend_part 
     return R2A_OK;
 }
 
-/* Output with media: what is text first, in one piece, then the media in order. */
-static enum r2a_err put_output_parts(struct responses_ask *a, uint32_t event, bool has_text)
+/* Output as parts: what is text first, in one piece, then the media in order; a cache mark stands
+ * on the last of them. */
+static enum r2a_err put_output_parts(struct responses_ask *a, uint32_t event, bool has_text,
+                                     uint32_t media_count, bool is_marked)
 {
     bool is_first = true;
 
@@ -281,9 +293,12 @@ static enum r2a_err put_output_parts(struct responses_ask *a, uint32_t event, bo
         put_comma(a, &is_first);
         rope_put(a->out, S("{\"type\":\"input_text\",\"text\":\""));
         result_write_text(a->tape, event, true, a->arena, a->out);
-        rope_put(a->out, S("\"}"));
+        rope_put_char(a->out, '"');
+        if (is_marked && media_count == 0)
+            put_mark(a);
+        rope_put_char(a->out, '}');
     }
-    ASK_TRY(put_nested_media(a, event, &is_first));
+    ASK_TRY(put_nested_media(a, event, is_marked ? media_count : 0, &is_first));
     rope_put_char(a->out, ']');
     return R2A_OK;
 }
@@ -291,6 +306,7 @@ static enum r2a_err put_output_parts(struct responses_ask *a, uint32_t event, bo
 static enum r2a_err put_result(struct responses_ask *a, const struct mend_part *part)
 {
     struct result_sum sum = {0};
+    bool is_marked = takes_mark(a, part); /* a string has no place for a mark, a part has */
 
     rope_put(a->out, part->flags & IR_CUSTOM
                          ? S("{\"type\":\"custom_tool_call_output\",\"call_id\":")
@@ -301,9 +317,11 @@ static enum r2a_err put_result(struct responses_ask *a, const struct mend_part *
         result_sum(a->tape, part->event, a->arena, &sum);
     if (part->event == MEND_NONE) {
         rope_put(a->out, S("\"Error: " MEND_NO_RESULT "\""));
-    } else if (sum.media_count > 0) {
-        ASK_TRY(put_output_parts(a, part->event,
-                                 sum.texts_count > 0 || (part->flags & IR_IS_ERROR) != 0));
+    } else if (sum.media_count > 0 || is_marked) {
+        bool has_text =
+            sum.media_count == 0 || sum.texts_count > 0 || (part->flags & IR_IS_ERROR) != 0;
+
+        ASK_TRY(put_output_parts(a, part->event, has_text, sum.media_count, is_marked));
     } else {
         rope_put_char(a->out, '"');
         result_write_text(a->tape, part->event, true, a->arena, a->out);

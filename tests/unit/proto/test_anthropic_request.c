@@ -654,6 +654,47 @@ Test(anthropic_request, at_most_four_cache_marks_the_last_ones)
     expect_has(&kit, out, "{'name':'f','input_schema':{'type':'object','properties':{}}}");
 }
 
+/* Coding clients mark the last block of the last user turn, which is a tool's result. */
+Test(anthropic_request, marks_on_results_reach_who_caches)
+{
+    static const char body[] =
+        "{'model':'m','max_tokens':9,'messages':[{'role':'user','content':'x'},{'role':'assistant',"
+        "'content':[{'type':'tool_use','id':'c1','name':'f','input':{}},{'type':'tool_use','id':"
+        "'c2','name':'f','input':{}},{'type':'tool_use','id':'c3','name':'f','input':{}}]},{'role':"
+        "'user','content':[{'type':'tool_result','tool_use_id':'c1','content':'one'},{'type':"
+        "'tool_result','tool_use_id':'c2','content':[{'type':'text','text':'two','cache_control':"
+        "{'type':'ephemeral'}}]},{'type':'tool_result','tool_use_id':'c3','cache_control':{'type':"
+        "'ephemeral'},'content':[{'type':'text','text':'three'},{'type':'image','source':{'type':"
+        "'base64','media_type':'image/png','data':'iVBORw0KGgo='}}]}]}]}";
+    struct slice out = FROM_AM(body);
+
+    expect_no(&kit, out, "prompt_cache_breakpoint"); /* the profile does not take them */
+    kit.target.profile.oai_cache_mark = true;
+    out = FROM_AM(body);
+    expect_has(&kit, out, "'tool_call_id':'c1','content':'one'}");
+    expect_has(&kit, out,
+               "'tool_call_id':'c2','content':[{'type':'text','text':'two',"
+               "'prompt_cache_breakpoint':{'mode':'explicit'}}]}");
+    expect_has(&kit, out,
+               "'content':[{'type':'text','text':'three\\n[1 image(s) follow]',"
+               "'prompt_cache_breakpoint':{'mode':'explicit'}}]}");
+    expect_count(&kit, out, "prompt_cache_breakpoint", 2);
+    out = translate(&kit, AM, &proto_openai_responses, body);
+    expect_has(&kit, out, "'call_id':'c1','output':'one'}");
+    expect_has(&kit, out,
+               "'output':[{'type':'input_text','text':'two','prompt_cache_breakpoint':{'mode':"
+               "'explicit'}}]}");
+    expect_has(&kit, out, "'detail':'auto','prompt_cache_breakpoint':{'mode':'explicit'}}]}");
+    expect_count(&kit, out, "prompt_cache_breakpoint", 2);
+    out = translate(&kit, OC, AM,
+                    "{'model':'m','messages':[{'role':'user','content':'x'},{'role':'assistant',"
+                    "'content':null,'tool_calls':[{'id':'c1','type':'function','function':{'name':"
+                    "'f','arguments':'{}'}}]},{'role':'tool','tool_call_id':'c1','content':[{"
+                    "'type':'text','text':'two','cache_control':{'type':'ephemeral'}}]}]}");
+    expect_has(&kit, out,
+               "'tool_use_id':'c1','content':'two','cache_control':{'type':'ephemeral'}}");
+}
+
 /* --- reasoning --- */
 
 Test(anthropic_request, regression_41_42_foreign_and_unsigned_thinking_is_left_out)
