@@ -83,6 +83,8 @@ void ex_send_stream_head(struct exchange *ex)
                             "x-accel-buffering: no\r\n"));
     else if (ex->call.content_type.len > 0)
         h1_write_id(out, HEADER_CONTENT_TYPE, ex->call.content_type);
+    if (ex->is_flowing && ex->call.coding != NULL)
+        h1_write_id(out, HEADER_CONTENT_ENCODING, *ex->call.coding);
     if (has_length)
         h1_write_id_u64(out, HEADER_CONTENT_LENGTH, ex->call.length);
     if (ex->is_chunked)

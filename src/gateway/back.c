@@ -226,6 +226,16 @@ static const struct framing *framing_of(const struct exchange *ex, struct slice 
     return NULL;
 }
 
+static const struct slice *keep_coding(struct exchange *ex, struct slice coding)
+{
+    struct slice *kept = coding.len > 0 ? arena_take(&ex->arena, sizeof(*kept)) : NULL;
+
+    if (kept == NULL)
+        return NULL;
+    *kept = arena_copy(&ex->arena, coding);
+    return kept->len > 0 ? kept : NULL;
+}
+
 /* A final status head. */
 static void on_head(struct call *call, const struct h1_response *head)
 {
@@ -245,6 +255,10 @@ static void on_head(struct call *call, const struct h1_response *head)
     call->is_event_stream = framing != NULL;
     if (!call->is_event_stream || call->is_error)
         call->content_type = arena_copy(&ex->arena, slice_head(type, CONTENT_TYPE_BYTES_MAX));
+    if ((call->coding = keep_coding(ex, coding)) == NULL && coding.len > 0) {
+        fail(call, R2A_ERR_NO_MEMORY, FAULT_PHASE_HEAD, (struct slice){0});
+        return;
+    }
     call->has_length = head->body == HTTP_BODY_LENGTH || head->body == HTTP_BODY_NONE;
     call->length = head->body == HTTP_BODY_LENGTH ? head->content_length : 0;
     if (coding.len > 0 && !http_token_eq(coding, S("identity")) &&

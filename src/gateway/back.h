@@ -41,7 +41,8 @@ struct call {
     bool is_event_stream;
     bool has_length; /* of the answer's body */
     uint64_t length;
-    struct slice content_type; /* of an answer that is no event stream, cut; in the arena */
+    struct slice content_type;  /* of an answer that is no event stream, cut; in the arena */
+    const struct slice *coding; /* of an answer passed on as it is; in the arena; NULL: none */
 };
 
 /* Starts: the encoded request is ex->request->encoded. */

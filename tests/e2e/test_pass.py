@@ -1,4 +1,5 @@
 """Routes without a dialect: bodies of any type pumped both ways to an OpenAI-kind provider."""
+import gzip
 import json
 import os
 import time
@@ -44,6 +45,14 @@ def test_json_routes():
                 eq(up.count(), before + 1)
     eq(gateway.post('/embeddings', b'{"model":"up/m"}').status, 200)
     eq((up.seen[-1].path, up.seen[-1].body), ('/v1/embeddings', b'{"model":"m"}'))
+
+
+def test_coded_answers():
+    """An upstream that codes what it was asked not to: the bytes and what they are coded in, both."""
+    up, gateway = start(Reply(body=b'{"data":[]}', gzip=True))
+    answer = gateway.post('/v1/embeddings', b'{"model":"m","input":"x"}')
+    eq((answer.status, answer.headers.get('content-encoding'), gzip.decompress(answer.body)), (200, 'gzip', b'{"data":[]}'))
+    eq(up.last().headers['accept-encoding'], 'identity')
 
 
 def test_multipart():
