@@ -6,7 +6,6 @@
 #include "src/proto/member.h"
 #include "support/guard.h"
 #include "support/proto_sum.h"
-#include "support/random.h"
 #include "support/vectors.h"
 
 /* The decoder of Chat Completions answers: what transcripts cannot say well. */
@@ -558,123 +557,6 @@ Test(openai_chat_stream, documents_of_the_vectors_are_read)
         cr_assert(rows[i].wanted == NULL || slice_eq(got, slice_from_z(rows[i].wanted)), "%.*s",
                   (int)got.len, got.ptr);
         free(bytes);
-    }
-}
-
-/* --- decode(encode(x)) = x --- */
-
-/* Some text with everything that needs escaping. */
-static struct text some_text(struct random *random)
-{
-    static const struct text texts[] = {
-        {"word ", 5, TEXT_PLAIN},
-        {"\\u00e9\\n\\\"", 10, TEXT_ESCAPED},
-        {"é\"\\\n\t", 6, TEXT_PLAIN},
-        {"\\ud83d\\ude00", 12, TEXT_ESCAPED},
-        {"</script>&<", 11, TEXT_PLAIN},
-        {"\x01 ok", 4, TEXT_PLAIN},
-        {"\xf0\x9f\x98\x80", 4, TEXT_PLAIN},
-        {"\\/slash", 7, TEXT_ESCAPED},
-    };
-
-    return texts[random_between(random, 0, sizeof texts / sizeof texts[0] - 1)];
-}
-
-static void put(struct ir_sink *sink, struct ir_event event)
-{
-    cr_assert_eq(ir_put(sink, &event), R2A_OK);
-}
-
-/* An answer as an upstream may give it: reasoning, text, refusal, calls side by side. */
-static void generate(struct random *random, struct ir_sink *sink)
-{
-    static const uint8_t runs[] = {IR_PART_REASON, IR_PART_TEXT, IR_PART_REFUSAL};
-    uint32_t part = 0, calls = (uint32_t)random_between(random, 0, 4);
-    uint32_t first_call;
-
-    put(sink, (struct ir_event){.kind = IR_BEGIN, .u.open.id = text_plain(S("up-1"))});
-    for (size_t i = 0; i < 3; i++) {
-        if (random_between(random, 0, 2) == 0)
-            continue;
-        put(sink, (struct ir_event){.kind = IR_PART, .what = runs[i], .part = part});
-        for (size_t n = random_between(random, 1, 5); n > 0; n--)
-            put(sink,
-                (struct ir_event){.kind = IR_TEXT, .part = part, .u.text = some_text(random)});
-        put(sink, (struct ir_event){.kind = IR_PART_END, .part = part++});
-    }
-    first_call = part;
-    for (uint32_t i = 0; i < calls; i++) {
-        static const char ids[] = "abcd";
-
-        put(sink, (struct ir_event){.kind = IR_PART,
-                                    .what = IR_PART_CALL,
-                                    .part = part++,
-                                    .u.open = {.id = text_plain(slice_of(ids + i, 1)),
-                                               .name = text_escaped(S("f"))}});
-    }
-    for (size_t n = random_between(random, 0, 12); n > 0 && calls > 0; n--) {
-        uint32_t which = first_call + (uint32_t)random_between(random, 0, calls - 1);
-
-        put(sink, (struct ir_event){
-                      .kind = IR_TEXT, .part = which, .u.text = text_escaped(S("{\\\"a\\\":1} "))});
-    }
-    for (uint32_t i = 0; i < calls; i++)
-        put(sink, (struct ir_event){.kind = IR_PART_END, .part = first_call + i});
-    put(sink, (struct ir_event){.kind = IR_STOP,
-                                .what = calls > 0                           ? IR_STOP_TOOL
-                                        : random_between(random, 0, 1) == 0 ? IR_STOP_END
-                                                                            : IR_STOP_LENGTH});
-    put(sink, (struct ir_event){.kind = IR_USAGE,
-                                .u.usage = &(struct ir_usage){.has = IR_HAS_INPUT | IR_HAS_OUTPUT |
-                                                                     IR_HAS_CACHE_READ,
-                                                              .input = 9,
-                                                              .output = 3,
-                                                              .cache_read = 2}});
-    put(sink, (struct ir_event){.kind = IR_END});
-}
-
-static void round_trip(uint64_t seed, uint8_t shape)
-{
-    struct random random = {.state = seed};
-    struct rope out = kit_rope(&kit);
-    struct kit_encoder encoder = {
-        .sink.put = kit_encoder_put, .proto = &proto_openai_chat, .out = &out};
-    struct sum *sum = arena_take(&kit.arena, sizeof(*sum));
-    struct ir_grammar grammar;
-    struct reader *reader = arena_take(&kit.arena, sizeof(*reader));
-    struct slice bytes, said, heard;
-
-    kit.brief.shape = shape;
-    kit.brief.usage_asked = true;
-    encoder.encoder = arena_take_zero(&kit.arena, proto_openai_chat.encoder_size);
-    proto_openai_chat.encoder_init(encoder.encoder, &kit.brief);
-    sum_open(&kit, sum, 0);
-    sum->next = &encoder.sink;
-    ir_grammar_response(&grammar, &sum->sink, true);
-    generate(&random, &grammar.sink);
-    proto_openai_chat.encoder_drop(encoder.encoder);
-    bytes = kit_take(&kit, &out);
-    reader_open(reader, 0);
-    if (shape == BRIEF_SSE) {
-        reader_stream(reader, bytes, random_between(&random, 1, 300));
-    } else {
-        cr_assert(is_json(bytes));
-        reader_frame(reader, &(struct frame){.kind = FRAME_DOCUMENT, .data = bytes});
-        reader_finish(reader);
-    }
-    said = sum_close(sum);
-    heard = sum_close(&reader->sum);
-    cr_assert(slice_eq(said, heard), "seed %lu: said\n%.*sheard\n%.*s", (unsigned long)seed,
-              (int)said.len, said.ptr, (int)heard.len, heard.ptr);
-    cr_assert_eq(reader->sum.usage.input, 9);
-    cr_assert_eq(reader->sum.usage.cache_read, 2);
-}
-
-Test(openai_chat_stream, what_is_written_is_read_back_the_same)
-{
-    for (uint64_t seed = 1; seed <= 400; seed++) {
-        round_trip(seed, seed % 2 == 0 ? BRIEF_SSE : BRIEF_DOCUMENT);
-        kit_again(&kit);
     }
 }
 

@@ -9,11 +9,13 @@
 #include "r2a/core/mem.h"
 #include "r2a/core/rope.h"
 #include "r2a/core/str.h"
+#include "r2a/http/framing.h"
 #include "r2a/ir/brief.h"
 #include "r2a/ir/fault.h"
 #include "r2a/ir/grammar.h"
 #include "r2a/ir/tape.h"
 #include "r2a/proto/proto.h"
+#include "support/guard.h"
 
 /* What tests of dialects share: an exchange's memory and brief, events as lines and back, and the
  * four codecs as functions of text. Everything a kit hands out lives until kit_close. Header only,
@@ -571,6 +573,70 @@ static inline struct slice kit_answer_finish(struct kit_answer *answer)
         rope_put_char(&answer->lines.rope, '\n');
     }
     return kit_take(answer->kit, &answer->lines.rope);
+}
+
+/* How long the piece is that begins at `at`: at least 1. NULL: the bytes come whole. */
+typedef size_t (*kit_cut_fn)(void *context, size_t at);
+
+static inline size_t kit_cut_one(void *context, size_t at)
+{
+    (void)context;
+    (void)at;
+    return 1;
+}
+
+/* *context: where the only cut is. */
+static inline size_t kit_cut_at(void *context, size_t at)
+{
+    size_t cut = *(size_t *)context;
+
+    return at < cut ? cut - at : SIZE_MAX;
+}
+
+/* Bytes of an upstream through a framing into a decoder. Each piece ends at a page nobody may
+ * touch, and is gone when the next one comes. Returns the first error of either. */
+static inline enum r2a_err kit_feed(struct kit *kit, const struct proto *proto, void *decoder,
+                                    const struct framing *framing, struct slice bytes,
+                                    kit_cut_fn cut, void *context, struct ir_sink *sink)
+{
+    void *state = arena_take_zero(&kit->arena, framing->size);
+    char *room = guard_take(bytes.len);
+    enum r2a_err err = R2A_OK;
+    struct frame frame;
+    int32_t used = 0;
+
+    framing->init(state, kit->mem, 1u << 20);
+    for (size_t at = 0; at < bytes.len && err == R2A_OK;) {
+        struct slice piece = slice_head(slice_skip(bytes, at), cut ? cut(context, at) : SIZE_MAX);
+
+        at += piece.len;
+        memcpy(room + bytes.len - piece.len, piece.ptr, piece.len);
+        piece.ptr = room + bytes.len - piece.len;
+        while (err == R2A_OK && (used = framing->feed(state, piece, &frame)) > 0) {
+            err = proto->decode(decoder, &frame, sink);
+            piece = slice_skip(piece, (size_t)used);
+        }
+        if (err == R2A_OK && used < 0)
+            err = (enum r2a_err)used;
+        memset(room, '~', bytes.len);
+    }
+    while (err == R2A_OK && (used = framing->finish(state, &frame)) > 0)
+        err = proto->decode(decoder, &frame, sink);
+    framing->free(state);
+    guard_free(room, bytes.len);
+    return err;
+}
+
+/* A whole answer of an upstream, cut anyhow, as lines. */
+static inline struct slice kit_decode_stream(struct kit *kit, const struct proto *proto,
+                                             const struct framing *framing, struct slice bytes,
+                                             kit_cut_fn cut, void *context)
+{
+    struct kit_answer answer;
+
+    kit_answer_open(kit, proto, &answer);
+    (void)kit_feed(kit, proto, answer.decoder, framing, bytes, cut, context, &answer.grammar.sink);
+    return kit_answer_finish(&answer);
 }
 
 /* One document, whole. */
