@@ -15,4 +15,51 @@
  * `has_customs`: some calls are of free-form tools. */
 void made_answer(struct random *random, struct ir_sink *sink, bool has_customs);
 
+/* What a request may hold beside what every dialect can say: system text, output limit, sampling,
+ * function tools with a schema, choices of them, turns of text, images and PDFs as base64, calls
+ * side by side, results of one text each. */
+enum made_feature {
+    MADE_TOP_K,
+    MADE_STOP,
+    MADE_SEED,
+    MADE_PENALTIES,
+    MADE_LOGIT_BIAS,
+    MADE_LOGPROBS,
+    MADE_FORMAT_JSON,
+    MADE_FORMAT_SCHEMA,
+    MADE_FORMAT_NAME, /* and strict, and a description */
+    MADE_CHOICE_ALLOWED,
+    MADE_PARALLEL,
+    MADE_EFFORT,
+    MADE_BUDGET,
+    MADE_VERBOSITY,
+    MADE_USER,
+    MADE_META,
+    MADE_TIER,
+    MADE_CACHE_KEY,
+    MADE_STRICT,
+    MADE_CUSTOM, /* free-form tools, their calls and results */
+    MADE_DEVELOPER,
+    MADE_MARKS,      /* cache marks on texts and results */
+    MADE_TOOL_MARKS, /* … on tools */
+    MADE_IMAGE_URL,
+    MADE_DETAIL,
+    MADE_FILE_TITLE,
+    MADE_FILE_URL,
+    MADE_FILE_TEXT,
+    MADE_AUDIO,
+    MADE_VIDEO,
+    MADE_REFUSAL,
+    MADE_REASON, /* with the vendor's own secret */
+    MADE_RESULT_ERROR,
+    MADE_RESULT_IMAGE,
+    MADE_RESULT_PARTS,
+    MADE_FEATURES,
+};
+
+/* A request of a client of `dialect`, as its decoder would put it: turns alternate, results follow
+ * their calls in order. `features`: bit per made_feature; `family`: enum ir_seal of that vendor. */
+void made_request(struct random *random, struct ir_sink *sink, struct slice dialect,
+                  uint64_t features, uint8_t family);
+
 #endif

@@ -4,7 +4,6 @@
 #include "r2a/json/path.h"
 #include "r2a/proto/list.h"
 #include "support/guard.h"
-#include "support/random.h"
 #include "support/vectors.h"
 
 /* Chat Completions requests: what transcripts cannot say well. */
@@ -26,21 +25,6 @@ TestSuite(openai_chat_request, .init = setup, .fini = teardown);
 static struct slice lines_of(struct slice body)
 {
     return kit_request_decode(&kit, &proto_openai_chat, body);
-}
-
-/* The lines of turns and tools: what a detour over a body must not change. */
-static struct slice turns_of(struct slice lines)
-{
-    struct rope out = kit_rope(&kit);
-    struct slice line;
-
-    while (lines.ptr != NULL && str_split(&lines, '\n', &line)) {
-        if (str_starts(line, S("PARAM")) || str_starts(line, S("BEGIN")))
-            continue;
-        rope_put(&out, line);
-        rope_put_char(&out, '\n');
-    }
-    return kit_take(&kit, &out);
 }
 
 static struct slice there_and_back(struct slice body)
@@ -202,63 +186,6 @@ Test(openai_chat_request, empty_tools_and_choices_without_tools_stay_behind)
                      "'parallel_tool_calls':true}"));
 
     cr_assert_not(has(&kit, out, "tool"));
-}
-
-/* A conversation with everything that survives a detour unchanged. */
-static struct slice generate(struct random *random)
-{
-    struct rope out = kit_rope(&kit);
-    uint32_t turns = (uint32_t)random_between(random, 1, 6), calls = 0;
-
-    rope_put(&out, quoted(&kit, "{'model':'m','messages':["));
-    if (random_between(random, 0, 1) == 0)
-        rope_put(&out, quoted(&kit, "{'role':'system','content':'Be \\u00e9\\n'},"));
-    for (uint32_t i = 0; i < turns; i++) {
-        uint32_t many = (uint32_t)random_between(random, 0, 3);
-
-        rope_put(&out,
-                 random_between(random, 0, 1) == 0
-                     ? quoted(&kit, "{'role':'user','content':'caf\\u00e9 \\\\ x'}")
-                     : quoted(&kit, "{'role':'user','content':[{'type':'text','text':'look'},"
-                                    "{'type':'image_url','image_url':{'url':'https://a.b/c.png',"
-                                    "'detail':'low'}},{'type':'file','file':{'filename':'a.pdf',"
-                                    "'file_data':'data:application/pdf;base64,JVBERi0x'}}]}"));
-        rope_put(&out, quoted(&kit, ",{'role':'assistant','content':"));
-        rope_put(&out, many > 0 && random_between(random, 0, 1) == 0 ? S("null") : S("\"yes\""));
-        for (uint32_t k = 0; k < many; k++) {
-            rope_put(&out, k == 0 ? quoted(&kit, ",'tool_calls':[") : S(","));
-            rope_put(&out, quoted(&kit, "{'id':'call_"));
-            rope_put_u64(&out, calls + k);
-            rope_put(&out, quoted(&kit, "','type':'function','function':{'name':'f','arguments':'"
-                                        "{\\u0022a\\u0022: [1, 2.50]}'}}"));
-        }
-        rope_put(&out, many > 0 ? S("]}") : S("}"));
-        for (uint32_t k = 0; k < many; k++) {
-            rope_put(&out, quoted(&kit, ",{'role':'tool','tool_call_id':'call_"));
-            rope_put_u64(&out, calls + k);
-            rope_put(&out, quoted(&kit, "','content':'result'}"));
-        }
-        calls += many;
-        rope_put(&out, i + 1 < turns ? S(",") : quoted(&kit, ",{'role':'user','content':'end'}"));
-    }
-    rope_put(&out, quoted(&kit, "],'tools':[{'type':'function','function':{'name':'f',"
-                                "'description':'d','parameters':{'type':'object'},'strict':true}}]"
-                                "}"));
-    return kit_take(&kit, &out);
-}
-
-Test(openai_chat_request, what_is_written_is_read_back_the_same)
-{
-    for (uint64_t seed = 1; seed <= 200; seed++) {
-        struct random random = {.state = seed};
-        struct slice body = generate(&random), before, after;
-
-        before = turns_of(lines_of(body));
-        after = turns_of(lines_of(there_and_back(body)));
-        cr_assert(slice_eq(before, after), "seed %lu: before\n%.*s\nafter\n%.*s",
-                  (unsigned long)seed, (int)before.len, before.ptr, (int)after.len, after.ptr);
-        kit_again(&kit);
-    }
 }
 
 Test(openai_chat_request, requests_of_the_vectors_are_taken_and_written_for_both_flavours)
