@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 
 #include "codec.h"
-#include "r2a/http/sse.h"
 #include "r2a/proto/list.h"
 #include "src/proto/member.h"
 #include "support/guard.h"
@@ -61,23 +60,9 @@ static void reader_finish(struct reader *reader)
 
 static void reader_stream(struct reader *reader, struct slice bytes, size_t piece)
 {
-    struct frame frame;
-    struct sse sse;
-    int32_t used;
-
-    sse_init(&sse, kit.mem, 1u << 20);
-    while (bytes.len > 0) {
-        struct slice head = slice_head(bytes, piece);
-
-        bytes = slice_skip(bytes, head.len);
-        while ((used = sse_feed(&sse, head, &frame)) > 0) {
-            reader_frame(reader, &frame);
-            head = slice_skip(head, (size_t)used);
-        }
-    }
-    while (sse_finish(&sse, &frame) > 0)
-        reader_frame(reader, &frame);
-    sse_free(&sse);
+    cr_assert_eq(kit_feed(&kit, &proto_openai_chat, reader->decoder, &framing_sse, bytes,
+                          kit_cut_every, &piece, &reader->grammar.sink),
+                 R2A_OK);
     reader_finish(reader);
 }
 

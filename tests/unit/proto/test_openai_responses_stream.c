@@ -1,7 +1,6 @@
 #include "../../../src/proto/member.h"
 #include "codec.h"
 #include "r2a/core/check.h"
-#include "r2a/http/sse.h"
 #include "support/guard.h"
 #include "support/proto_sum.h"
 #include "support/vectors.h"
@@ -30,32 +29,19 @@ static void close_kit(void)
 
 TestSuite(openai_responses_stream, .init = open_kit, .fini = close_kit);
 
-/* What a stream says, cut into pieces of `size` bytes. Each piece ends at an unreadable page. */
+/* What a stream says, cut into pieces of `size` bytes. */
 static struct slice sum_of_stream(struct slice bytes, size_t size)
 {
     void *decoder = arena_take_zero(&kit.arena, OR->decoder_size);
     struct ir_grammar grammar;
-    struct frame frame;
     struct sum sum;
-    struct sse sse;
-    int32_t used;
 
     sum_open(&kit, &sum, 0);
     ir_grammar_response(&grammar, &sum.sink, true);
     OR->decoder_init(decoder, &kit.target, &kit.brief);
-    sse_init(&sse, kit.mem, 1u << 20);
-    while (bytes.len > 0) {
-        struct slice piece = slice_head(bytes, size);
-
-        bytes = slice_skip(bytes, piece.len);
-        while ((used = sse_feed(&sse, piece, &frame)) > 0) {
-            cr_assert_eq(OR->decode(decoder, &frame, &grammar.sink), R2A_OK);
-            piece = slice_skip(piece, (size_t)used);
-        }
-    }
-    while (sse_finish(&sse, &frame) > 0)
-        cr_assert_eq(OR->decode(decoder, &frame, &grammar.sink), R2A_OK);
-    sse_free(&sse);
+    cr_assert_eq(
+        kit_feed(&kit, OR, decoder, &framing_sse, bytes, kit_cut_every, &size, &grammar.sink),
+        R2A_OK);
     cr_assert_eq(OR->finish(decoder, &grammar.sink), R2A_OK);
     return sum_close(&sum);
 }

@@ -585,6 +585,13 @@ static inline size_t kit_cut_one(void *context, size_t at)
     return 1;
 }
 
+/* *context: the length of every piece. */
+static inline size_t kit_cut_every(void *context, size_t at)
+{
+    (void)at;
+    return *(size_t *)context;
+}
+
 /* *context: where the only cut is. */
 static inline size_t kit_cut_at(void *context, size_t at)
 {
