@@ -1,9 +1,6 @@
 /* What a translated chunk costs on its way through this dialect, and a request: per fixture 100
  * chunks in the steady state of a stream, or one request. */
-#include "count.h"
-
-#include "r2a/proto/list.h"
-#include "support/proto_kit.h"
+#include "count_proto.h"
 
 #define CHUNKS 100u
 
@@ -14,61 +11,29 @@
     "\"system_fingerprint\":\"fp_0123456789\",\"choices\":[{\"index\":0,\"delta\":{" delta        \
     "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}"
 
-static struct kit kit;
-static void *decoder, *encoder;
-static struct rope out;
-static uint32_t events;
+static const struct proto *const count_dialect = &proto_openai_chat;
 
-static enum r2a_err count_event(struct ir_sink *sink, const struct ir_event *event)
-{
-    (void)sink;
-    events += event->kind == IR_TEXT;
-    return R2A_OK;
-}
-
-static enum r2a_err encode_event(struct ir_sink *sink, const struct ir_event *event)
-{
-    (void)sink;
-    return proto_openai_chat.encode(encoder, event, &out);
-}
-
-static struct ir_sink counter = {.put = count_event}, encoding = {.put = encode_event};
-
-static void decode(struct slice data, struct ir_sink *sink)
-{
-    struct frame frame = {.kind = FRAME_DATA, .data = data, .raw = data};
-
-    count_expect(proto_openai_chat.decode(decoder, &frame, sink) == R2A_OK);
-}
+static const struct slice opening[] = {
+    S_INIT(CHUNK("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null")),
+    S_INIT(CHUNK("\"content\":\"Hello\"")),
+    S_INIT(
+        CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"call_A\",\"type\":\"function\",\"function\":"
+              "{\"name\":\"get_weather\",\"arguments\":\"\"}}]")),
+};
 
 static void prepare(void)
 {
-    kit_open(&kit);
-    decoder = arena_take_zero(&kit.arena, proto_openai_chat.decoder_size);
-    encoder = arena_take_zero(&kit.arena, proto_openai_chat.encoder_size);
-    proto_openai_chat.decoder_init(decoder, &kit.target, &kit.brief);
-    proto_openai_chat.encoder_init(encoder, &kit.brief);
-    out = kit_rope(&kit);
-    decode(S(CHUNK("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null")), &encoding);
-    decode(S(CHUNK("\"content\":\"Hello\"")), &encoding);
-    rope_clear(&out);
+    open_stream(opening, 2);
 }
 
 static void prepare_call(void)
 {
-    prepare();
-    decode(
-        S(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"call_A\",\"type\":\"function\",\"function\":"
-                "{\"name\":\"get_weather\",\"arguments\":\"\"}}]")),
-        &encoding);
-    rope_clear(&out);
+    open_stream(opening, 3);
 }
 
 static void run_decode_text(void)
 {
-    for (uint32_t i = 0; i < CHUNKS; i++)
-        decode(S(CHUNK("\"content\":\" a token\"")), &counter);
-    count_expect(events == CHUNKS);
+    decode_pieces(S(CHUNK("\"content\":\" a token\"")), CHUNKS);
 }
 
 /* OpenAI pads its chunks. */
@@ -84,7 +49,7 @@ static void run_decode_padded(void)
         decode(S(PADDED("\"content\":\" a token\"", "aB3")), &counter);
         decode(S(PADDED("\"content\":\" another\"", "aB3dEf6h")), &counter);
     }
-    count_expect(events == CHUNKS);
+    count_expect(pieces == CHUNKS);
 }
 
 /* A server whose chunks all differ: each is read in full. */
@@ -94,35 +59,24 @@ static void run_decode_unlike(void)
         decode(S(CHUNK("\"content\":\" a token\"")), &counter);
         decode(S(CHUNK("\"content\":\" another one\",\"p\":\"aB\"")), &counter);
     }
-    count_expect(events == CHUNKS);
+    count_expect(pieces == CHUNKS);
 }
 
 static void run_decode_args(void)
 {
-    for (uint32_t i = 0; i < CHUNKS; i++)
-        decode(S(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"ci\"}}]")),
-               &counter);
-    count_expect(events == CHUNKS);
-}
-
-static void encode_pieces(uint32_t part)
-{
-    struct ir_event event = {.kind = IR_TEXT, .part = part, .u.text = text_escaped(S(" a token"))};
-
-    for (uint32_t i = 0; i < CHUNKS; i++) {
-        count_expect(proto_openai_chat.encode(encoder, &event, &out) == R2A_OK);
-        rope_consume(&out, out.bytes);
-    }
+    decode_pieces(
+        S(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"ci\"}}]")),
+        CHUNKS);
 }
 
 static void run_encode_text(void)
 {
-    encode_pieces(0);
+    encode_pieces(0, CHUNKS);
 }
 
 static void run_encode_args(void)
 {
-    encode_pieces(1);
+    encode_pieces(1, CHUNKS);
 }
 
 static const struct slice answer = S_INIT(
@@ -138,31 +92,16 @@ static const struct slice answer = S_INIT(
     "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}},\"service_tier\":"
     "\"default\",\"system_fingerprint\":\"fp_0123456789\"}");
 
-static void prepare_document(void)
-{
-    kit_open(&kit);
-    kit.brief.shape = BRIEF_DOCUMENT;
-    decoder = arena_take_zero(&kit.arena, proto_openai_chat.decoder_size);
-    encoder = arena_take_zero(&kit.arena, proto_openai_chat.encoder_size);
-    proto_openai_chat.decoder_init(decoder, &kit.target, &kit.brief);
-    proto_openai_chat.encoder_init(encoder, &kit.brief);
-    out = kit_rope(&kit);
-}
-
 static void run_decode_document(void)
 {
-    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
-
-    count_expect(proto_openai_chat.decode(decoder, &frame, &counter) == R2A_OK);
-    count_expect(events == 2);
+    decode_document(answer, &counter);
+    count_expect(pieces == 2);
 }
 
 /* Decoding included: what a plain answer costs when both sides speak this dialect. */
 static void run_encode_document(void)
 {
-    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
-
-    count_expect(proto_openai_chat.decode(decoder, &frame, &encoding) == R2A_OK);
+    decode_document(answer, &encoding);
     count_expect(out.bytes > 400);
 }
 
@@ -177,31 +116,16 @@ static const struct slice request = S_INIT(
     "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"description\":\"Weather for "
     "one place\",\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}"
     ",\"unit\":{\"type\":\"string\",\"enum\":[\"c\",\"f\"]}},\"required\":[\"city\"]}}}]}");
-static struct ir_tape tape;
-
-static void prepare_tape(void)
-{
-    prepare();
-    ir_tape_init(&tape, kit.mem);
-}
 
 static void run_request_decode(void)
 {
-    count_expect(proto_openai_chat.request_decode(request, &tape.sink, &kit.brief, &kit.fault) ==
-                 R2A_OK);
+    decode_request(request);
 }
 
 static void prepare_request_encode(void)
 {
-    prepare_tape();
-    run_request_decode();
-    kit.target.proto = &proto_openai_chat;
-}
-
-static void run_request_encode(void)
-{
-    count_expect(proto_openai_chat.request_encode(&tape, &kit.target, &kit.brief, &out, &kit.loss,
-                                                  &kit.fault) == R2A_OK);
+    prepare();
+    decode_request(request);
 }
 
 const struct count_fixture count_fixtures[] = {
@@ -211,9 +135,9 @@ const struct count_fixture count_fixtures[] = {
     {"decode_args_100", prepare_call, run_decode_args},
     {"encode_text_100", prepare, run_encode_text},
     {"encode_args_100", prepare_call, run_encode_args},
-    {"decode_document", prepare_document, run_decode_document},
-    {"decode_encode_document", prepare_document, run_encode_document},
-    {"request_decode", prepare_tape, run_request_decode},
-    {"request_encode", prepare_request_encode, run_request_encode},
+    {"decode_document", open_document, run_decode_document},
+    {"decode_encode_document", open_document, run_encode_document},
+    {"request_decode", prepare, run_request_decode},
+    {"request_encode", prepare_request_encode, encode_request},
 };
 const size_t count_fixtures_count = sizeof count_fixtures / sizeof count_fixtures[0];

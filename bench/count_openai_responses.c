@@ -1,104 +1,56 @@
 /* What a translated event costs on its way through Responses, and a request: per fixture 100 deltas
  * in the steady state of a stream, or one request, one document, the end of a stream. */
-#include "count.h"
-
-#include "r2a/proto/list.h"
-#include "support/proto_kit.h"
+#include "count_proto.h"
 
 #define EVENTS 100u
 #define ITEM   "msg_68a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
-static struct kit kit;
-static void *decoder, *encoder;
-static struct rope out;
-static uint32_t events;
-
-static enum r2a_err count_event(struct ir_sink *sink, const struct ir_event *event)
-{
-    (void)sink;
-    events += event->kind == IR_TEXT;
-    return R2A_OK;
-}
-
-static enum r2a_err encode_event(struct ir_sink *sink, const struct ir_event *event)
-{
-    (void)sink;
-    return proto_openai_responses.encode(encoder, event, &out);
-}
-
-static struct ir_sink counter = {.put = count_event}, encoding = {.put = encode_event};
-
-static void decode(struct slice data, struct ir_sink *sink)
-{
-    struct frame frame = {.kind = FRAME_DATA, .data = data, .raw = data};
-
-    count_expect(proto_openai_responses.decode(decoder, &frame, sink) == R2A_OK);
-}
-
-static void prepare_shape(enum brief_shape shape)
-{
-    kit_open(&kit);
-    kit.brief.shape = (uint8_t)shape;
-    decoder = arena_take_zero(&kit.arena, proto_openai_responses.decoder_size);
-    encoder = arena_take_zero(&kit.arena, proto_openai_responses.encoder_size);
-    proto_openai_responses.decoder_init(decoder, &kit.target, &kit.brief);
-    proto_openai_responses.encoder_init(encoder, &kit.brief);
-    out = kit_rope(&kit);
-}
+static const struct proto *const count_dialect = &proto_openai_responses;
 
 static void prepare(void)
 {
-    prepare_shape(BRIEF_SSE);
-    decode(S("{\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\","
-             "\"object\":\"response\",\"created_at\":1788000000,\"model\":\"m-big\"}}"),
-           &encoding);
-    decode(S("{\"type\":\"response.output_item.added\",\"sequence_number\":2,\"output_index\":0,"
-             "\"item\":{\"id\":\"" ITEM "\",\"type\":\"message\",\"status\":\"in_progress\","
-             "\"role\":\"assistant\",\"content\":[]}}"),
-           &encoding);
-    decode(S("{\"type\":\"response.output_text.delta\",\"sequence_number\":4,\"item_id\":\"" ITEM
-             "\",\"output_index\":0,\"content_index\":0,\"delta\":\"Hello\",\"logprobs\":[]}"),
-           &encoding);
-    rope_clear(&out);
+    static const struct slice events[] = {
+        S_INIT(
+            "{\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\","
+            "\"object\":\"response\",\"created_at\":1788000000,\"model\":\"m-big\"}}"),
+        S_INIT("{\"type\":\"response.output_item.added\",\"sequence_number\":2,\"output_index\":0,"
+               "\"item\":{\"id\":\"" ITEM "\",\"type\":\"message\",\"status\":\"in_progress\","
+               "\"role\":\"assistant\",\"content\":[]}}"),
+        S_INIT("{\"type\":\"response.output_text.delta\",\"sequence_number\":4,\"item_id\":\"" ITEM
+               "\",\"output_index\":0,\"content_index\":0,\"delta\":\"Hello\",\"logprobs\":[]}"),
+    };
+
+    open_stream(events, sizeof(events) / sizeof(*events));
 }
 
 static void prepare_call(void)
 {
-    prepare_shape(BRIEF_SSE);
-    decode(S("{\"type\":\"response.output_item.added\",\"sequence_number\":2,\"output_index\":0,"
-             "\"item\":{\"id\":\"fc_1\",\"type\":\"function_call\",\"status\":\"in_progress\","
-             "\"arguments\":\"\",\"call_id\":\"call_A\",\"name\":\"get_weather\"}}"),
-           &encoding);
-    rope_clear(&out);
+    static const struct slice event =
+        S_INIT("{\"type\":\"response.output_item.added\",\"sequence_number\":2,\"output_index\":0,"
+               "\"item\":{\"id\":\"fc_1\",\"type\":\"function_call\",\"status\":\"in_progress\","
+               "\"arguments\":\"\",\"call_id\":\"call_A\",\"name\":\"get_weather\"}}");
+
+    open_stream(&event, 1);
 }
 
 static void run_decode_text(void)
 {
-    for (uint32_t i = 0; i < EVENTS; i++)
-        decode(S("{\"type\":\"response.output_text.delta\",\"sequence_number\":17,\"item_id\":"
-                 "\"" ITEM "\",\"output_index\":0,\"content_index\":0,\"delta\":\" a token\","
-                 "\"logprobs\":[],\"obfuscation\":\"aB3dEf6h\"}"),
-               &counter);
-    count_expect(events == EVENTS);
+    decode_pieces(S("{\"type\":\"response.output_text.delta\",\"sequence_number\":17,\"item_id\":"
+                    "\"" ITEM "\",\"output_index\":0,\"content_index\":0,\"delta\":\" a token\","
+                    "\"logprobs\":[],\"obfuscation\":\"aB3dEf6h\"}"),
+                  EVENTS);
 }
 
 static void run_decode_args(void)
 {
-    for (uint32_t i = 0; i < EVENTS; i++)
-        decode(S("{\"type\":\"response.function_call_arguments.delta\",\"sequence_number\":17,"
-                 "\"item_id\":\"fc_1\",\"output_index\":0,\"delta\":\"{\\\"ci\"}"),
-               &counter);
-    count_expect(events == EVENTS);
+    decode_pieces(S("{\"type\":\"response.function_call_arguments.delta\",\"sequence_number\":17,"
+                    "\"item_id\":\"fc_1\",\"output_index\":0,\"delta\":\"{\\\"ci\"}"),
+                  EVENTS);
 }
 
-static void encode_pieces(void)
+static void run_encode(void)
 {
-    struct ir_event event = {.kind = IR_TEXT, .u.text = text_escaped(S(" a token"))};
-
-    for (uint32_t i = 0; i < EVENTS; i++) {
-        count_expect(proto_openai_responses.encode(encoder, &event, &out) == R2A_OK);
-        rope_consume(&out, out.bytes);
-    }
+    encode_pieces(0, EVENTS);
 }
 
 /* What a message costs when it ends: its text is said three times more. */
@@ -108,7 +60,7 @@ static void run_encode_end(void)
         {.kind = IR_PART_END, .what = IR_PART_TEXT}, {.kind = IR_STOP}, {.kind = IR_END}};
 
     for (uint32_t i = 0; i < 3; i++)
-        count_expect(proto_openai_responses.encode(encoder, &end[i], &out) == R2A_OK);
+        count_expect(count_dialect->encode(encoder, &end[i], &out) == R2A_OK);
     count_expect(out.bytes > 1000);
 }
 
@@ -126,24 +78,15 @@ static const struct slice answer = S_INIT(
     "\"output_tokens\":35,\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":155},"
     "\"metadata\":{}}");
 
-static void prepare_document(void)
-{
-    prepare_shape(BRIEF_DOCUMENT);
-}
-
 static void run_decode_document(void)
 {
-    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
-
-    count_expect(proto_openai_responses.decode(decoder, &frame, &counter) == R2A_OK);
-    count_expect(events == 2);
+    decode_document(answer, &counter);
+    count_expect(pieces == 2);
 }
 
 static void run_decode_encode_document(void)
 {
-    struct frame frame = {.kind = FRAME_DOCUMENT, .data = answer, .raw = answer};
-
-    count_expect(proto_openai_responses.decode(decoder, &frame, &encoding) == R2A_OK);
+    decode_document(answer, &encoding);
     count_expect(out.bytes > 400);
 }
 
@@ -159,43 +102,27 @@ static const struct slice request = S_INIT(
     "place\",\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"},"
     "\"unit\":{\"type\":\"string\",\"enum\":[\"c\",\"f\"]}},\"required\":[\"city\"]},\"strict\":"
     "false}]}");
-static struct ir_tape tape;
-
-static void prepare_tape(void)
-{
-    prepare();
-    ir_tape_init(&tape, kit.mem);
-}
 
 static void run_request_decode(void)
 {
-    count_expect(proto_openai_responses.request_decode(request, &tape.sink, &kit.brief,
-                                                       &kit.fault) == R2A_OK);
+    decode_request(request);
 }
 
 static void prepare_request_encode(void)
 {
-    prepare_tape();
-    run_request_decode();
-    kit.target.proto = &proto_openai_responses;
-}
-
-static void run_request_encode(void)
-{
-    count_expect(proto_openai_responses.request_encode(&tape, &kit.target, &kit.brief, &out,
-                                                       &kit.loss, &kit.fault) == R2A_OK);
-    count_expect(out.bytes > 400);
+    prepare();
+    decode_request(request);
 }
 
 const struct count_fixture count_fixtures[] = {
     {"decode_text_100", prepare, run_decode_text},
     {"decode_args_100", prepare_call, run_decode_args},
-    {"encode_text_100", prepare, encode_pieces},
-    {"encode_args_100", prepare_call, encode_pieces},
+    {"encode_text_100", prepare, run_encode},
+    {"encode_args_100", prepare_call, run_encode},
     {"encode_end", prepare, run_encode_end},
-    {"decode_document", prepare_document, run_decode_document},
-    {"decode_encode_document", prepare_document, run_decode_encode_document},
-    {"request_decode", prepare_tape, run_request_decode},
-    {"request_encode", prepare_request_encode, run_request_encode},
+    {"decode_document", open_document, run_decode_document},
+    {"decode_encode_document", open_document, run_decode_encode_document},
+    {"request_decode", prepare, run_request_decode},
+    {"request_encode", prepare_request_encode, encode_request},
 };
 const size_t count_fixtures_count = sizeof count_fixtures / sizeof count_fixtures[0];
