@@ -316,10 +316,19 @@ static enum r2a_err open_block(struct decoder *d, struct ir_sink *sink, struct s
             err = put_field(sink, IR_FIELD_SEAL, d->part, member_text(&found[DATA]),
                             IR_SEAL_REDACTED);
     } else if (text_is(type, S("tool_use"))) {
+        struct text id = member_text(&found[ID]);
+        char made[32];
+
+        if (member_text(&found[NAME]).len == 0)
+            return put_broken(d, sink, S("upstream made a tool call without a name"),
+                              R2A_ERR_INVALID);
         err = open_part(d, sink, IR_PART_CALL);
+        if (id.len == 0)
+            id = text_plain(slice_of(
+                made, brief_make_id(d->brief, d->brief->ids_made + d->part, S("call_"), made)));
         if (err == R2A_OK)
-            err = call_put_open(sink, d->brief, 0, d->part, 0, member_text(&found[ID]),
-                                member_text(&found[NAME]), &d->is_custom);
+            err = call_put_open(sink, d->brief, 0, d->part, 0, id, member_text(&found[NAME]),
+                                &d->is_custom);
         if (member_is(&found[INPUT], JSON_OBJECT) && found[INPUT].raw.len > 2)
             d->input = text_json(arena_copy(d->brief->arena, found[INPUT].raw));
     } else {
@@ -419,7 +428,7 @@ static enum r2a_err read_document(struct decoder *d, struct slice body, struct i
     err = begin(d, sink, member_text(&found[ID]), member_text(&found[MODEL]));
     json_open(&scan, found[CONTENT].raw);
     json_next(&scan);
-    while (err == R2A_OK && (token = json_next(&scan)) != JSON_ARRAY_END) {
+    while (err == R2A_OK && !d->has_ended && (token = json_next(&scan)) != JSON_ARRAY_END) {
         struct slice block;
 
         if (!json_skip_after(&scan, token, &block))
@@ -428,6 +437,8 @@ static enum r2a_err read_document(struct decoder *d, struct slice body, struct i
         if (err == R2A_OK)
             err = close_part(d, sink);
     }
+    if (d->has_ended) /* by an error */
+        return err;
     if (err == R2A_OK && member_is(&found[USAGE], JSON_OBJECT))
         err = read_usage(d, found[USAGE].raw, sink);
     d->stop = IR_STOP_OTHER;

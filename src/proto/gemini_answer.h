@@ -26,6 +26,7 @@ struct gemini_choice {
     uint8_t kind; /* of it, enum ir_part */
     bool has_calls, has_stop, has_product /* text, a call, an image */;
     bool has_text;          /* the open text part said something */
+    bool is_broken;         /* a call had no name */
     uint8_t stop;           /* enum ir_stop */
     uint32_t part;          /* number of the open part, or of the next */
     uint32_t text_part;     /* the last text part, 1-based; 0: none */

@@ -253,11 +253,16 @@ static void read_feedback(struct decoder *d, struct slice raw)
 
 /* --- the end --- */
 
-/* Nothing was said, and the reason is no reason: an empty success would hide it. */
+/* A call nobody can make, or nothing was said and the reason is no reason: a success would hide it.
+ */
 static bool is_failure(const struct decoder *d, struct slice *message)
 {
     const struct gemini_choice *choice = d->choices[0];
 
+    *message = S("upstream made a tool call without a name");
+    for (uint32_t i = 0; i < CHOICES_MAX; i++)
+        if (d->choices[i] != NULL && d->choices[i]->is_broken)
+            return true;
     if (d->has_product || choice == NULL || !choice->has_stop)
         return false;
     *message = choice->stop == IR_STOP_BAD_CALL

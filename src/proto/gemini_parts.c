@@ -183,6 +183,10 @@ static enum r2a_err read_call(struct gemini_choice *choice, struct slice raw, st
 
     if (err != R2A_OK || !members_of(raw, names, NAMES, found))
         return err;
+    if (member_text(&found[NAME]).len == 0) {
+        choice->is_broken = true;
+        return R2A_OK;
+    }
     id = member_text(&found[ID]);
     if (id.len == 0)
         id = text_plain(slice_of(made, brief_make_id(choice->brief,

@@ -116,6 +116,31 @@ static void check_stream(struct slice out, bool is_complete)
 
 /* --- upstream speaks Messages --- */
 
+Test(anthropic_answer, regression_82_a_call_without_an_id_gets_one_without_a_name_is_no_success)
+{
+    struct slice out = UPSTREAM(START, OPEN("0", "{'type':'tool_use','name':'f','input':{}}"),
+                                CLOSE("0"), OPEN("1", "{'type':'tool_use','name':'f','input':{}}"),
+                                CLOSE("1"), STOPPED("tool_use"), STOP);
+    struct slice rest = slice_skip(out, str_find(out, S("\"id\":\"call_")) + 11), id, other;
+
+    id = slice_head(rest, 24);
+    other = slice_head(slice_skip(rest, str_find(rest, S("\"id\":\"call_")) + 11), 24);
+    cr_expect_eq(id.len, 24u);
+    cr_expect_eq(other.len, 24u);
+    cr_expect(!slice_eq(id, other));
+    expect_has(&kit, out, "'finish_reason':'tool_calls'");
+    out = UPSTREAM(START, OPEN("0", "{'type':'tool_use','id':'t1','input':{}}"), CLOSE("0"),
+                   STOPPED("tool_use"), STOP);
+    expect_has(&kit, out, "upstream made a tool call without a name");
+    expect_no(&kit, out, "'finish_reason':'tool_calls'");
+    out = kit_decode_document(&kit, AM,
+                              quoted(&kit, "{'type':'message','content':[{'type':'tool_use','id':"
+                                           "'t1','input':{}},{'type':'text','text':'x'}],"
+                                           "'stop_reason':'tool_use'}"));
+    expect_has(&kit, out, "ERROR BAD_GATEWAY");
+    expect_no(&kit, out, "GRAMMAR");
+}
+
 Test(anthropic_answer, regression_57_all_blocks_of_a_plain_answer_are_told)
 {
     struct slice out = document(

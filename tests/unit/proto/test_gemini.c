@@ -330,6 +330,15 @@ Test(gemini, regression_65_97_98_failures_are_errors)
     expect_no(&kit, out, "[DONE]");
 }
 
+Test(gemini, a_call_without_a_name_is_no_success)
+{
+    struct slice out = STREAM(&kit, GG, OC, CHUNK("{'text':'x'}"),
+                              LAST("{'functionCall':{'id':'c','args':{}}}", "STOP"));
+
+    expect_has(&kit, out, "upstream made a tool call without a name");
+    expect_no(&kit, out, "finish_reason':'");
+}
+
 Test(gemini, regression_82_calls_without_ids_get_different_ones)
 {
     struct slice out = document(&kit, GG, OC,
