@@ -1,5 +1,6 @@
 """The peers' vectors: other gateways' recorded traffic through ours. Their expectations are opinions, so each difference is either explained by a rule in
 peers/explained.txt or fails; and a rule that explains nothing any more fails too."""
+import glob
 import gzip
 import json
 import os
@@ -101,10 +102,14 @@ class Replay:
             return await self.up._play(link, writer, request, Reply(turn=text('Hello')) if reply is None else reply, dialect_for(request.path))
         self.up._exchange = exchange
 
-    def gateway(self, kind, model, fresh):
+    def gateway(self, kind, model, is_alone):
+        """For that kind of upstream; `is_alone`: not to be asked anything else, since what comes rests a key or a provider."""
         name = model.split('/')[0] if '/' in model else 'up'
-        if fresh or (kind, name) not in self.gateways:
-            self.gateways[kind, name] = Gateway(providers={name: provider(self.up, kind, retry={'attempts': 1})}, default_provider=name, model_profiles=PROFILES)
+        if is_alone or (kind, name) not in self.gateways:
+            made = Gateway(providers={name: provider(self.up, kind, retry={'attempts': 1})}, default_provider=name, model_profiles=PROFILES)
+            if is_alone:
+                return made
+            self.gateways[kind, name] = made
         return self.gateways[kind, name]
 
     def run(self, vector):
@@ -204,3 +209,53 @@ def test_replay():
     with sub('the table has no row too many'):
         eq({(r, p) for r, p in unused if p != 'skipped'}, set())
         eq({i for _, _, ids in rules for i in ids} - {v['id'] for v in here}, set())
+
+
+# ---- answers and errors of other vendors --------------------------------------------------------------------------
+
+# Whose own API is none of the four.
+OTHERS = ('bedrock', 'cohere', 'replicate', 'vertex_ai')
+
+
+def recorded():
+    """(name, kind of upstream, whether it is a stream, status, bytes) of vendors' recorded answers."""
+    root = os.path.dirname(FILE)
+    if not os.path.isdir(root):
+        raise Skip('no vectors at VECTORS_DIR')
+    for path in sorted(glob.glob(os.path.join(root, 'ferro-labs', '*', '*')) + glob.glob(os.path.join(root, 'gomodel', '*', '*.*'))):
+        vendor, name = path.split(os.sep)[-2:]
+        match = re.fullmatch(r'chat\.response\.json|(?:chat|messages|responses).*(?<!golden)\.json|.*stream\.(?:sse|txt)|error\.(\d+)\.json', name)
+        if not match or vendor in OTHERS or 'golden' in path:
+            continue
+        with open(path, 'rb') as file:
+            data = file.read()
+        kind = 'openai-responses' if name.startswith('responses') else 'anthropic' if vendor == 'anthropic' else 'gemini' if b'"candidates"' in data or b'INVALID_ARGUMENT' in data else 'openai'
+        yield f'{vendor}/{name}', kind, 'stream' in name, int(match[1] or 200), data
+
+
+@limit(120)
+def test_recorded():
+    """What 30 vendors answer is read, and says the same to a client of each protocol; what they refuse is told in that protocol's words."""
+    from test_pairs import Asks
+    replay = Replay()
+    for name, kind, is_stream, status, data in recorded():
+        with sub(name):
+            texts = {}
+            for client in peers.JOINED:
+                if client == kind:  # a relay passes even what its own protocol would not have
+                    continue
+                gateway = replay.gateway(kind, '', status == 401)  # which rests a key
+                replay.up.default = Reply(events=[data], headers={'content-type': 'text/event-stream'}) if is_stream else Reply(body=data, status=status)
+                asks = Asks(client, 'm', is_stream)
+                answer = asks.ask(gateway)
+                if status >= 400:
+                    assert answer.status in (404, 502), answer
+                    error = answer.json()['error']
+                    assert error['message'] and not error['message'].lstrip().startswith(('{', '<')), error
+                    continue
+                eq(answer.status, 200, answer.text)
+                out = asks.read(answer)
+                texts[client] = (out['text'], [(n, json.loads(a or '{}')) for _, n, a in out['calls']])
+            for first in list(texts.values())[:1]:
+                assert first[0] or first[1], 'nothing was said'
+                eq(texts, {client: first for client in texts})
