@@ -49,16 +49,17 @@ static bool is_plain(struct slice value)
     return is_all;
 }
 
+/* A key as it stands in a line; JSON takes the name out of it. */
+#define KEY(name) S(" " name "=")
+
 static void put_key(struct line *line, struct slice key)
 {
     if (line->as_json) {
         str_buf_put(&line->buf, line->has_member ? S(",\"") : S("{\""));
-        str_buf_put(&line->buf, key);
+        str_buf_put(&line->buf, slice_of(key.ptr + 1, key.len - 2));
         str_buf_put(&line->buf, S("\":"));
     } else {
-        str_buf_put_char(&line->buf, ' ');
         str_buf_put(&line->buf, key);
-        str_buf_put_char(&line->buf, '=');
     }
     line->has_member = true;
 }
@@ -105,15 +106,15 @@ static void put_tokens(struct line *line, const struct audit_record *record)
     const struct ir_usage *usage = &record->usage;
 
     if (usage->has & IR_HAS_INPUT)
-        put_number(line, S("tokens_in"), usage->input);
+        put_number(line, KEY("tokens_in"), usage->input);
     if (usage->has & IR_HAS_CACHE_READ)
-        put_number(line, S("tokens_cached"), usage->cache_read);
+        put_number(line, KEY("tokens_cached"), usage->cache_read);
     if (usage->has & IR_HAS_OUTPUT)
-        put_number(line, S("tokens_out"), usage->output);
+        put_number(line, KEY("tokens_out"), usage->output);
     if (usage->has & IR_HAS_REASONING)
-        put_number(line, S("tokens_reasoning"), usage->reasoning);
+        put_number(line, KEY("tokens_reasoning"), usage->reasoning);
     if (record->is_estimated)
-        put_number(line, S("estimated"), 1);
+        put_number(line, KEY("estimated"), 1);
 }
 
 size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_json, char *to,
@@ -126,45 +127,45 @@ size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_
 
     date_write_rfc3339(time, wall_ms);
     if (as_json) {
-        put_word(&line, S("time"), slice_of(time, sizeof(time)));
-        put_word(&line, S("level"), S("info"));
-        put_word(&line, S("module"), S("access"));
-        put_word(&line, S("event"), S("exchange"));
+        put_word(&line, KEY("time"), slice_of(time, sizeof(time)));
+        put_word(&line, KEY("level"), S("info"));
+        put_word(&line, KEY("module"), S("access"));
+        put_word(&line, KEY("event"), S("exchange"));
     } else {
         str_buf_put(&line.buf, slice_of(time, sizeof(time)));
         str_buf_put(&line.buf, S(" info access exchange"));
     }
-    put_text(&line, S("id"), record->id);
-    put_text(&line, S("key"), record->key);
-    put_word(&line, S("method"), record->method);
-    put_text(&line, S("path"), record->path);
+    put_text(&line, KEY("id"), record->id);
+    put_text(&line, KEY("key"), record->key);
+    put_word(&line, KEY("method"), record->method);
+    put_text(&line, KEY("path"), record->path);
     if (record->client_protocol)
-        put_word(&line, S("protocol"), slice_from_z(record->client_protocol));
-    put_number(&line, S("status"), record->status);
-    put_word(&line, S("end"), slice_of(end, 2));
-    put_number(&line, S("duration_ms"), record->duration_ms);
+        put_word(&line, KEY("protocol"), slice_from_z(record->client_protocol));
+    put_number(&line, KEY("status"), record->status);
+    put_word(&line, KEY("end"), slice_of(end, 2));
+    put_number(&line, KEY("duration_ms"), record->duration_ms);
     if (record->first_token_ms >= 0)
-        put_number(&line, S("first_token_ms"), (uint64_t)record->first_token_ms);
-    put_number(&line, S("bytes_in"), record->bytes_in);
-    put_number(&line, S("bytes_out"), record->bytes_out);
+        put_number(&line, KEY("first_token_ms"), (uint64_t)record->first_token_ms);
+    put_number(&line, KEY("bytes_in"), record->bytes_in);
+    put_number(&line, KEY("bytes_out"), record->bytes_out);
     if (record->is_stream)
-        put_number(&line, S("stream"), 1);
-    put_text(&line, S("model"), record->model);
-    put_word(&line, S("provider"), record->provider);
-    put_text(&line, S("credential"), record->credential);
+        put_number(&line, KEY("stream"), 1);
+    put_text(&line, KEY("model"), record->model);
+    put_word(&line, KEY("provider"), record->provider);
+    put_text(&line, KEY("credential"), record->credential);
     if (record->upstream_protocol)
-        put_word(&line, S("upstream_protocol"), slice_from_z(record->upstream_protocol));
-    put_text(&line, S("upstream_model"), record->upstream_model);
+        put_word(&line, KEY("upstream_protocol"), slice_from_z(record->upstream_protocol));
+    put_text(&line, KEY("upstream_model"), record->upstream_model);
     if (record->upstream_status)
-        put_number(&line, S("upstream_status"), record->upstream_status);
-    put_text(&line, S("upstream_id"), record->upstream_id);
+        put_number(&line, KEY("upstream_status"), record->upstream_status);
+    put_text(&line, KEY("upstream_id"), record->upstream_id);
     if (record->provider.len > 0)
-        put_number(&line, S("retries"), record->attempts > 0 ? record->attempts - 1 : 0);
+        put_number(&line, KEY("retries"), record->attempts > 0 ? record->attempts - 1 : 0);
     put_tokens(&line, record);
     if (record->dropped)
-        put_number(&line, S("dropped"), record->dropped);
+        put_number(&line, KEY("dropped"), record->dropped);
     if (record->error)
-        put_text(&line, S("error"), slice_from_z(record->error));
+        put_text(&line, KEY("error"), slice_from_z(record->error));
     /* a line that had to be cut still ends as one: room was kept */
     if (as_json)
         to[line.buf.len++] = '}';
