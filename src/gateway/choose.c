@@ -8,7 +8,7 @@
 
 /* --- what holds where --- */
 
-static void overlay(int64_t *value, int64_t nearer)
+static void overlay(int32_t *value, int32_t nearer)
 {
     if (nearer >= 0)
         *value = nearer;

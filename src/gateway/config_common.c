@@ -45,7 +45,7 @@ void cfg_timeouts(struct cfg_reader *reader, const struct cfg_node *node, bool i
         names[i] = time_rows[i].name;
     cfg_members(reader, node, names, array_count(names), NULL, 0, members);
     for (size_t i = 0; i < array_count(time_rows); i++) {
-        int64_t *value = (int64_t *)(void *)((char *)timeouts + time_rows[i].offset);
+        int32_t *value = (int32_t *)(void *)((char *)timeouts + time_rows[i].offset);
         int64_t ms;
 
         if (members[i] == NULL || !cfg_int(reader, members[i], time_rows[i].min, MS_MAX, &ms))
@@ -53,7 +53,7 @@ void cfg_timeouts(struct cfg_reader *reader, const struct cfg_node *node, bool i
         if (time_rows[i].is_top_only && !is_top)
             cfg_warn_key(reader, members[i], time_rows[i].name,
                          S(" has an effect at the top level only"));
-        *value = ms;
+        *value = (int32_t)ms;
     }
 }
 
@@ -70,7 +70,7 @@ void cfg_retry(struct cfg_reader *reader, const struct cfg_node *node, struct re
     if (members[0] && cfg_int(reader, members[0], 1, 100, &value))
         retry->attempts = (int32_t)value;
     if (members[1] && cfg_int(reader, members[1], 0, 3600000, &value))
-        retry->base_delay_ms = value;
+        retry->base_delay_ms = (int32_t)value;
 }
 
 void cfg_default_model(struct cfg_reader *reader, const struct cfg_node *node,

@@ -39,15 +39,16 @@ struct default_model {
     bool is_forced;  /* always, not only when the request names none */
 };
 
-/* Milliseconds; -1: not set here, the next wider scope decides. */
+/* Milliseconds, at most seven days; -1: not set here, the next wider scope decides. Each exchange
+ * holds a merged set. */
 struct timeouts {
-    int64_t connect_ms, first_byte_ms, idle_ms, client_header_ms, drain_ms, total_ms, hold_ms,
+    int32_t connect_ms, first_byte_ms, idle_ms, client_header_ms, drain_ms, total_ms, hold_ms,
         keepalive_ms;
 };
 
 struct retry_rule {
     int32_t attempts;      /* tries with one key, the first included; -1: not set */
-    int64_t base_delay_ms; /* -1: not set */
+    int32_t base_delay_ms; /* -1: not set */
 };
 
 /* One entry of model_profiles: raw JSON values by flag. */
