@@ -39,7 +39,7 @@ struct default_model {
     bool is_forced;  /* always, not only when the request names none */
 };
 
-/* Milliseconds, at most seven days; -1: not set here, the next wider scope decides. Each exchange
+/* Milliseconds; -1: not set here, the next wider scope decides. Each exchange
  * holds a merged set. */
 struct timeouts {
     int32_t connect_ms, first_byte_ms, idle_ms, client_header_ms, drain_ms, total_ms, hold_ms,
