@@ -329,40 +329,22 @@ static enum r2a_err write_part(struct place *place, const struct mend_part *part
 
 /* --- turns --- */
 
-static struct text seal_of(const struct mend_part *part)
-{
-    return part->extra == NULL ? (struct text){0} : part->extra->seal;
-}
-
 static enum r2a_err write_model_turn(struct place *place, const struct mend_turn *turn)
 {
     struct gemini_writer *w = place->w;
-    struct text carried = {0};
     bool is_first_call = true;
     enum r2a_err err = R2A_OK;
 
     for (uint32_t k = 0; k < turn->count && err == R2A_OK; k++) {
         const struct mend_part *part = mend_part_at(&w->mend, turn, k);
-        const struct mend_part *next =
-            k + 1 < turn->count ? mend_part_at(&w->mend, turn, k + 1) : NULL;
-        struct text seal = seal_of(part);
+        struct text seal = mend_seal_of(&w->mend, turn, k);
 
         switch (part->kind) {
         case IR_PART_REASON:
         case IR_PART_REDACTED:
-            /* Clients of other protocols return a call's secret on the reasoning right before it:
-             * it goes back to that call, and to no other. */
-            carried = (struct text){0};
-            if (next != NULL && next->kind == IR_PART_CALL && seal_of(next).len == 0) {
-                carried = seal;
-                seal = (struct text){0};
-            }
             err = write_thought(place, part, seal);
             break;
         case IR_PART_CALL:
-            if (seal.len == 0)
-                seal = carried;
-            carried = (struct text){0};
             if (seal.len == 0 && is_first_call && w->target->profile.gg_need_sig)
                 seal = text_plain(S(BYPASS));
             is_first_call = false;

@@ -541,20 +541,25 @@ static void flatten_turn(struct mend_work *work, const struct mend_draft *turn,
 
 /* --- build --- */
 
-/* Upper bounds: every call may need a result made up and reasoning recalled or moved; an orphan's
- * media become parts of their own. */
+/* Upper bounds: every call may need a result made up and reasoning recalled or moved (once a turn;
+ * for each call where its secret became reasoning); an orphan's media become parts of their own. */
 static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
 {
     struct mend *mend = work->mend;
-    uint32_t parts = 0, calls = 0, turns = 0, assistants = 0, slots = 16;
+    uint32_t parts = 0, calls = 0, seals = 0, turns = 0, assistants = 0, slots = 16;
 
     for (uint32_t i = 0; i < mend->tape->count; i++) {
         const struct ir_event *event = &mend->tape->events[i];
 
-        parts += event->kind == IR_PART;
-        calls += event->kind == IR_PART && event->what == IR_PART_CALL;
-        turns += event->kind == IR_TURN;
-        assistants += event->kind == IR_TURN && event->what == IR_ROLE_ASSISTANT;
+        if (event->kind == IR_PART) {
+            parts++;
+            calls += event->what == IR_PART_CALL;
+        } else if (event->kind == IR_TURN) {
+            turns++;
+            assistants += event->what == IR_ROLE_ASSISTANT;
+        } else if (event->kind == IR_FIELD) {
+            seals += event->what == IR_FIELD_SEAL;
+        }
     }
     if (calls > CALLS_MAX)
         return fault_param(fault, S("messages"), S("too many tool calls (16384 at most)"));
@@ -563,6 +568,8 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
     work->parts_max = parts + 2 * calls + assistants + 8;
     if (work->target->recall != NULL)
         work->parts_max += (RECALL_BLOCKS_MAX - 1) * (calls < assistants ? calls : assistants);
+    if (work->target->recall != NULL && !work->rules->seals_on_calls)
+        work->parts_max += RECALL_BLOCKS_MAX * (calls < seals ? calls : seals);
     work->turns_max = turns + assistants + 8;
     mend->parts = arena_take(mend->arena, work->parts_max * sizeof(*mend->parts));
     mend->order = arena_take(mend->arena, work->parts_max * sizeof(*mend->order));
@@ -654,6 +661,18 @@ bool mend_is_empty(const struct mend *mend, const struct mend_part *part)
     if (part->extra != NULL && part->extra->before.len + part->extra->after.len > 0)
         return false;
     return mend_body_of(mend, part->event).len == 0;
+}
+
+struct text mend_seal_of(const struct mend *mend, const struct mend_turn *turn, uint32_t k)
+{
+    const struct mend_part *part = mend_part_at(mend, turn, k);
+
+    if (k > 0 && mend_lends(mend_part_at(mend, turn, k - 1), part))
+        return mend_part_at(mend, turn, k - 1)->extra->seal;
+    if (part->extra == NULL ||
+        (k + 1 < turn->count && mend_lends(part, mend_part_at(mend, turn, k + 1))))
+        return (struct text){0};
+    return part->extra->seal;
 }
 
 static const struct mend_part *call_of(const struct mend *mend, const struct mend_part *part)

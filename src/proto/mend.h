@@ -46,8 +46,9 @@ struct mend_rules {
     uint8_t prefill;     /* enum mend_prefill */
     uint8_t reason_echo; /* enum oc_reason_echo: reasoning without a secret stays, as text */
     const char *seals;   /* letters of the families the target accepts: "ad", "r", "g", "" */
-    bool seals_on_calls; /* a secret of a call stays there (GG, OC); otherwise it moves to the last
-                            REASON before it without one, or to a new one with empty text */
+    bool seals_on_calls; /* a secret of a call stands there (GG, OC): mend_seal_of. Otherwise it
+                            moves to the last REASON before it without one, or to a new one with
+                            empty text */
 };
 
 /* Text around a part, and what unsealing found. */
@@ -104,6 +105,11 @@ static inline const struct mend_part *mend_part_at(const struct mend *mend,
 {
     return &mend->parts[mend->order[turn->first + k]];
 }
+
+/* The secret that part `k` is written with where rules.seals_on_calls, or empty. A call without one
+ * of its own takes that of the REASON right before it, which goes without; one that had no words
+ * either is not there. */
+struct text mend_seal_of(const struct mend *mend, const struct mend_turn *turn, uint32_t k);
 
 /* The text of a TEXT, REFUSAL, SEARCH, text FILE or REASON part with what stands around it, as the
  * inside of a JSON string. */

@@ -28,11 +28,6 @@ static bool unseal(struct mend_work *work, uint32_t event, struct seal *seal)
     return !seal->is_sealed || text_is(seal->minter, work->target->minter);
 }
 
-static bool has_seal(const struct mend_part *part)
-{
-    return part->extra != NULL && part->extra->seal.len > 0;
-}
-
 static void set_seal(struct mend_work *work, uint32_t number, const struct seal *seal)
 {
     struct mend_extra *extra = mend_extra_of(work, number);
@@ -64,11 +59,12 @@ static void read_reason(struct mend_work *work, struct mend_draft *turn,
 }
 
 /* A secret that came on a call belongs to the last reasoning before it that has none; AM and OR
- * have no other place for it. */
+ * have no other place for it. Where a client left all reasoning out, it began the turn. */
 static void read_call_seal(struct mend_work *work, struct mend_draft *turn, uint32_t number)
 {
     struct mend_part *parts = work->mend->parts;
     uint32_t reason = MEND_NONE, last = MEND_NONE, event = parts[number].event;
+    bool has_any = false;
     struct seal seal;
 
     if (!unseal(work, event, &seal))
@@ -77,60 +73,139 @@ static void read_call_seal(struct mend_work *work, struct mend_draft *turn, uint
         set_seal(work, number, &seal);
         return;
     }
-    for (uint32_t at = turn->head; at != MEND_NONE; last = at, at = parts[at].next)
-        if (parts[at].kind == IR_PART_REASON && !has_seal(&parts[at]))
+    for (uint32_t at = turn->head; at != MEND_NONE; last = at, at = parts[at].next) {
+        has_any |= mend_is_reason(&parts[at]) || parts[at].kind == IR_PART_CALL;
+        if (parts[at].kind == IR_PART_REASON && !mend_has_seal(&parts[at]))
             reason = at;
+    }
     if (reason == MEND_NONE) {
         reason = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
-        mend_link_after(work, turn, last, reason);
+        mend_link_after(work, turn, has_any ? last : MEND_NONE, reason);
     }
     set_seal(work, reason, &seal);
 }
 
-/* Reasoning that nobody vouches for: unsigned thinking is refused by Anthropic and useless
- * elsewhere. What stays is what the target asks to be echoed. */
-static void drop_unsealed(struct mend_work *work, struct mend_draft *turn, bool has_calls)
+/* Reasoning without words that lends its secret is nothing else: the call has it now. */
+static bool dissolve(struct mend_work *work, uint32_t reason)
+{
+    struct mend_part *parts = work->mend->parts;
+    uint32_t call = parts[reason].next;
+    struct mend_extra *extra;
+
+    if (!work->rules->seals_on_calls || call == MEND_NONE ||
+        !mend_lends(&parts[reason], &parts[call]) || !mend_is_empty(work->mend, &parts[reason]))
+        return false;
+    extra = mend_extra_of(work, call);
+    extra->seal = parts[reason].extra->seal;
+    extra->seal_family = parts[reason].extra->seal_family;
+    extra->item_id = parts[reason].extra->item_id;
+    return true;
+}
+
+/* Reasoning that nobody vouches for goes: unsigned thinking is refused by Anthropic and useless
+ * elsewhere, unless the target asks for an echo of it. So does what a call has taken over. */
+static void drop_reasons(struct mend_work *work, struct mend_draft *turn, bool has_calls)
 {
     struct mend_part *parts = work->mend->parts;
     uint8_t echo = work->rules->reason_echo;
+    bool has_echo = echo == OC_REASON_ECHO_ALL || (echo == OC_REASON_ECHO_CALLS && has_calls);
     uint32_t before = MEND_NONE;
 
-    if (echo == OC_REASON_ECHO_ALL || (echo == OC_REASON_ECHO_CALLS && has_calls))
-        return;
     for (uint32_t at = turn->head, next; at != MEND_NONE; at = next) {
         next = parts[at].next;
-        if (parts[at].kind == IR_PART_REASON && !has_seal(&parts[at]))
+        if (mend_is_reason(&parts[at]) &&
+            (mend_has_seal(&parts[at]) ? dissolve(work, at) : !has_echo))
             mend_unlink_after(work, turn, before, at);
         else
             before = at;
     }
 }
 
-/* The blocks before the last one, if any, go before it. */
-static void recall_earlier(struct mend_work *work, struct mend_draft *turn, struct text call_id)
+/* --- read: the vault --- */
+
+/* Block `index` of what the vault kept for a call, without a secret this target may not have. */
+static bool find_block(struct mend_work *work, struct text call_id, uint32_t index,
+                       struct seal *seal, struct slice *reasoning)
 {
     struct recall *recall = work->target->recall;
+    struct slice secret = {0}, item_id = {0}, words = {0};
 
-    for (uint32_t i = 1; i < RECALL_BLOCKS_MAX; i++) {
-        struct slice secret = {0}, item_id = {0}, reasoning = {0};
-        struct seal seal = {0};
-        uint32_t reason;
+    *seal = (struct seal){0};
+    if (!recall->find(recall, call_id, index, work->target->minter, &seal->family, &secret,
+                      &item_id, &words))
+        return false;
+    if (secret.len > 0 && strchr(work->rules->seals, seal->family) == NULL)
+        secret.len = 0;
+    seal->secret = text_plain(arena_copy(work->mend->arena, secret));
+    seal->item_id = text_plain(arena_copy(work->mend->arena, item_id));
+    *reasoning = arena_copy(work->mend->arena, words);
+    return true;
+}
 
-        if (!recall->find(recall, call_id, i, work->target->minter, &seal.family, &secret, &item_id,
-                          &reasoning))
-            return;
-        if (secret.len > 0 && strchr(work->rules->seals, seal.family) == NULL)
-            secret.len = 0;
-        if (secret.len == 0 &&
+/* All blocks of a call, the last of them first: each goes before the ones already there. */
+static bool recall_blocks(struct mend_work *work, struct mend_draft *turn, uint32_t after,
+                          struct text call_id)
+{
+    bool has_any = false;
+    struct slice reasoning;
+    struct seal seal;
+
+    for (uint32_t i = 0; i < RECALL_BLOCKS_MAX && find_block(work, call_id, i, &seal, &reasoning);
+         i++) {
+        uint32_t number;
+
+        if (seal.secret.len == 0 &&
             (work->rules->reason_echo == OC_REASON_ECHO_NONE || reasoning.len == 0))
             continue;
-        seal.secret = text_plain(arena_copy(work->mend->arena, secret));
-        seal.item_id = text_plain(arena_copy(work->mend->arena, item_id));
-        reason = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
-        mend_extra_of(work, reason)->before = arena_copy(work->mend->arena, reasoning);
+        number = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
+        mend_extra_of(work, number)->before = reasoning;
         if (seal.secret.len > 0)
-            set_seal(work, reason, &seal);
-        mend_link_after(work, turn, MEND_NONE, reason);
+            set_seal(work, number, &seal);
+        mend_link_after(work, turn, after, number);
+        has_any = true;
+    }
+    return has_any;
+}
+
+/* Reasoning that nothing is known of but the secret, which came on a call. */
+static bool is_bare(const struct mend_part *part)
+{
+    return mend_is_reason(part) && part->event == MEND_NONE && mend_has_seal(part) &&
+           part->extra->before.len == 0;
+}
+
+static bool was_kept(struct mend_work *work, struct text call_id, struct text secret)
+{
+    struct slice reasoning;
+    struct seal seal;
+
+    for (uint32_t i = 0; i < RECALL_BLOCKS_MAX && find_block(work, call_id, i, &seal, &reasoning);
+         i++)
+        if (seal.secret.len > 0 && text_is(secret, text_bytes(seal.secret)))
+            return true;
+    return false;
+}
+
+/* A call's secret is one block of the reasoning before it, without its words: where the vault has
+ * the whole, that takes its place. */
+static void recall_bare(struct mend_work *work, struct mend_draft *turn)
+{
+    struct mend_part *parts = work->mend->parts;
+    uint32_t before = MEND_NONE, bare = MEND_NONE, bare_before = MEND_NONE;
+
+    for (uint32_t at = turn->head; at != MEND_NONE; before = at, at = parts[at].next) {
+        if (is_bare(&parts[at])) {
+            bare = at;
+            bare_before = before;
+        } else if (parts[at].kind == IR_PART_CALL && bare != MEND_NONE) {
+            struct text id = mend_call_id(work->mend, &parts[at]);
+
+            if (was_kept(work, id, parts[bare].extra->seal)) {
+                mend_unlink_after(work, turn, bare_before, bare);
+                (void)recall_blocks(work, turn, bare_before, id);
+            }
+            bare = MEND_NONE;
+        }
     }
 }
 
@@ -138,50 +213,29 @@ static void recall_earlier(struct mend_work *work, struct mend_draft *turn, stru
  * clients echo reasoning_content, which is as good as nothing to a target that wants no echo. */
 static void recall(struct mend_work *work, struct mend_draft *turn)
 {
-    struct mend_part *parts = work->mend->parts;
-    struct recall *recall = work->target->recall;
+    const struct mend_part *parts = work->mend->parts, *last = NULL;
+    bool goes_on_call = work->rules->seals_on_calls;
     uint32_t first_call = MEND_NONE;
-    bool is_vouched = false; /* the reasoning right before brought a secret: the call's, if any */
 
-    for (uint32_t at = turn->head; at != MEND_NONE; at = parts[at].next) {
+    for (uint32_t at = turn->head; at != MEND_NONE; last = &parts[at], at = parts[at].next) {
         if (parts[at].kind == IR_PART_CALL) {
-            struct slice secret = {0}, item_id = {0}, reasoning = {0};
-            struct seal seal = {0};
-            bool has_secret = has_seal(&parts[at]) || is_vouched;
+            struct text id = mend_call_id(work->mend, &parts[at]);
+            struct slice reasoning;
+            struct seal seal;
 
-            is_vouched = false;
-            if (first_call != MEND_NONE && !work->rules->seals_on_calls)
+            if (first_call != MEND_NONE && !goes_on_call)
                 return;
-            if (has_secret)
+            if (mend_has_seal(&parts[at]) || (last != NULL && mend_lends(last, &parts[at])))
                 continue;
             first_call = at;
-            if (!recall->find(recall, work->mend->tape->events[parts[at].event].u.open.id, 0,
-                              work->target->minter, &seal.family, &secret, &item_id, &reasoning))
-                continue;
-            seal.secret = text_plain(arena_copy(work->mend->arena, secret));
-            seal.item_id = text_plain(arena_copy(work->mend->arena, item_id));
-            if (seal.secret.len > 0 && strchr(work->rules->seals, seal.family) == NULL)
-                seal.secret.len = 0;
-            if (work->rules->seals_on_calls && seal.secret.len > 0) {
+            if (goes_on_call && find_block(work, id, 0, &seal, &reasoning) && seal.secret.len > 0)
                 set_seal(work, at, &seal);
-            } else if (seal.secret.len > 0 ||
-                       (work->rules->reason_echo != OC_REASON_ECHO_NONE && reasoning.len > 0)) {
-                uint32_t reason = mend_new_part(work, IR_PART_REASON, 0, MEND_NONE);
-
-                mend_extra_of(work, reason)->before = arena_copy(work->mend->arena, reasoning);
-                if (seal.secret.len > 0)
-                    set_seal(work, reason, &seal);
-                mend_link_after(work, turn, MEND_NONE, reason);
-                recall_earlier(work, turn, work->mend->tape->events[parts[at].event].u.open.id);
+            else if (recall_blocks(work, turn, MEND_NONE, id))
                 return;
-            }
-        } else if (parts[at].kind == IR_PART_REASON || parts[at].kind == IR_PART_REDACTED) {
-            is_vouched = has_seal(&parts[at]);
+        } else if (mend_is_reason(&parts[at])) {
             if (work->rules->reason_echo != OC_REASON_ECHO_NONE ||
-                (is_vouched && !work->rules->seals_on_calls))
+                (mend_has_seal(&parts[at]) && !goes_on_call))
                 return;
-        } else {
-            is_vouched = false;
         }
     }
 }
@@ -252,10 +306,12 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
         }
         index = tape_end_of(tape, index);
     }
-    if (is_assistant && has_calls && work->target->recall != NULL)
+    if (is_assistant && has_calls && work->target->recall != NULL) {
+        recall_bare(work, turn);
         recall(work, turn);
+    }
     if (is_assistant)
-        drop_unsealed(work, turn, has_calls);
+        drop_reasons(work, turn, has_calls);
     return index;
 }
 

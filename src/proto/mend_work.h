@@ -49,6 +49,24 @@ struct mend_draft *mend_new_turn(struct mend_work *work, uint32_t at, uint8_t ro
 
 /* --- what a part says --- */
 
+static inline bool mend_is_reason(const struct mend_part *part)
+{
+    return part->kind == IR_PART_REASON || part->kind == IR_PART_REDACTED;
+}
+
+static inline bool mend_has_seal(const struct mend_part *part)
+{
+    return part->extra != NULL && part->extra->seal.len > 0;
+}
+
+/* Clients without a place for secrets on calls return a call's on the reasoning right before it:
+ * it is that call's, and no other's. True when `next`, the part after `part`, borrows so. */
+static inline bool mend_lends(const struct mend_part *part, const struct mend_part *next)
+{
+    return mend_is_reason(part) && mend_has_seal(part) && next->kind == IR_PART_CALL &&
+           !mend_has_seal(next);
+}
+
 struct text mend_body_of(const struct mend *mend, uint32_t event);
 struct text mend_event_field(const struct mend *mend, uint32_t index, uint8_t field,
                              int64_t *number);

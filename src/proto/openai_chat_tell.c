@@ -415,7 +415,8 @@ static enum r2a_err put_user(struct ask *a, const struct mend_turn *turn, bool *
     return R2A_OK;
 }
 
-static enum r2a_err put_call(struct ask *a, const struct mend_part *part, bool is_first)
+static enum r2a_err put_call(struct ask *a, const struct mend_part *part, struct text seal,
+                             bool is_first)
 {
     struct text space, name = mend_call_name(&a->mend, part, &space);
     const struct names_tool *tool = names_find(&a->names, name, space);
@@ -440,10 +441,9 @@ static enum r2a_err put_call(struct ask *a, const struct mend_part *part, bool i
     else
         args_write_string(a->out, view.text);
     rope_put(a->out, S("\"}"));
-    if (part->extra != NULL && part->extra->seal_family == IR_SEAL_THOUGHT &&
-        part->extra->seal.len > 0) {
+    if (seal.len > 0) {
         rope_put(a->out, S(",\"extra_content\":{\"google\":{\"thought_signature\":"));
-        text_write_string(a->out, part->extra->seal);
+        text_write_string(a->out, seal);
         rope_put(a->out, S("}}"));
     }
     rope_put_char(a->out, '}');
@@ -452,6 +452,8 @@ static enum r2a_err put_call(struct ask *a, const struct mend_part *part, bool i
 
 static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
 {
+    /* Google's secrets stand on calls; words that came with one have no place unless asked for. */
+    bool has_echo = a->target->profile.oc_reason_echo != OC_REASON_ECHO_NONE;
     uint32_t contents = 0, calls = 0, reasons = 0;
     bool is_first = true;
 
@@ -461,7 +463,7 @@ static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
         /* Empty text beside calls is null, not "": some servers make an empty block of it. */
         contents += is_content(part) && (part_is_media(a, part) || !mend_is_empty(&a->mend, part));
         calls += part->kind == IR_PART_CALL;
-        reasons += part->kind == IR_PART_REASON;
+        reasons += has_echo && part->kind == IR_PART_REASON;
     }
     put_role(a, turn, S("assistant"));
     rope_put(a->out, S(",\"content\":"));
@@ -491,7 +493,8 @@ static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
     for (uint32_t k = 0; k < turn->count; k++) {
         if (mend_part_at(&a->mend, turn, k)->kind != IR_PART_CALL)
             continue;
-        TRY(put_call(a, mend_part_at(&a->mend, turn, k), is_first));
+        TRY(put_call(a, mend_part_at(&a->mend, turn, k), mend_seal_of(&a->mend, turn, k),
+                     is_first));
         is_first = false;
     }
     rope_put(a->out, is_first ? S("}") : S("]}"));

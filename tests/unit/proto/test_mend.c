@@ -328,6 +328,112 @@ Test(mend, a_secret_that_came_back_is_not_recalled_again)
     expect_turns(&gemini, apart, "user['q'] assistant[think:said/SIG 't' c:a/KEPT] user[r:a]");
 }
 
+/* What a vault has of call `a`: words and SIG, and before them a redacted block. */
+static bool find(struct recall *recall, struct text call_id, uint32_t index, struct slice minter,
+                 uint8_t *family, struct slice *seal, struct slice *item_id,
+                 struct slice *reasoning)
+{
+    bool is_google = slice_eq(minter, S("google"));
+
+    (void)recall;
+    (void)item_id;
+    if (!text_is(call_id, S("a")) || index > (is_google ? 0u : 1u))
+        return false;
+    *family = is_google ? IR_SEAL_THOUGHT : index == 0 ? IR_SEAL_SIGNATURE : IR_SEAL_REDACTED;
+    *seal = index == 0 ? S("SIG") : S("RED");
+    *reasoning = index == 0 && !is_google ? S("words") : S("");
+    return true;
+}
+
+/* Gemini CLI keeps no thoughts, only what stands on calls: `said` is what comes before them. */
+#define SIGNED(n, id, seal, family)                                                               \
+    "PART call part=" n " id=plain\"" id "\" name=plain\"f\"\nFIELD seal part=" n " plain\"" seal \
+    "\" number=" family "\nTEXT part=" n " json {}\nPART_END part=" n "\n"
+
+Test(mend, a_secret_on_a_call_without_its_thought_begins_the_turn)
+{
+    /* anthropic NUL SIG, OLD */
+    const char *lines = BEGIN("gemini") TURN("user", SAID("0", "q"))
+        TURN("assistant", SAID("0", "t") SIGNED("1", "a", "gw1.a.YW50aHJvcGljAFNJRw", "97")
+                              SIGNED("2", "b", "gw1.a.YW50aHJvcGljAE9MRA", "97"))
+            TURN("user", ANSWERED("0", "a", "A") ANSWERED("1", "b", "B"));
+    struct recall recall = {.find = find};
+
+    kit.target.minter = S("anthropic");
+    expect_turns(&anthropic, lines,
+                 "user['q'] assistant[think:/SIG 't' c:a think:/OLD c:b] user[r:a r:b]");
+    kit.target.recall = &recall; /* the whole of it, where that is what was kept */
+    expect_turns(
+        &anthropic, lines,
+        "user['q'] assistant[think:/RED think:words/SIG 't' c:a think:/OLD c:b] user[r:a r:b]");
+    lines = BEGIN("gemini") TURN("user", SAID("0", "q"))
+        TURN("assistant", SAID("0", "t") SIGNED("1", "a", "gw1.a.YW50aHJvcGljAE9MRA", "97"))
+            TURN("user", ANSWERED("0", "a", "A"));
+    expect_turns(&anthropic, lines, "user['q'] assistant[think:/OLD 't' c:a] user[r:a]");
+}
+
+Test(mend, a_secret_before_a_call_is_said_once)
+{
+    /* google NUL SIG */
+    const char *lines = BEGIN("openai-responses") TURN("user", SAID("0", "q"))
+        TURN("assistant", SAID("0", "t") "PART reason part=1\nFIELD seal part=1 "
+                                         "plain\"gw1.g.Z29vZ2xlAFNJRw\" number=103\n"
+                                         "PART_END part=1\n" CALLED("2", "a") CALLED("3", "b"))
+            TURN("user", ANSWERED("0", "a", "A") ANSWERED("1", "b", "B"));
+    struct recall recall = {.find = find};
+
+    kit.target.minter = S("google");
+    expect_turns(&gemini, lines, "user['q'] assistant['t' c:a/SIG c:b] user[r:a r:b]");
+    kit.target.recall = &recall;
+    expect_turns(&gemini, lines, "user['q'] assistant['t' c:a/SIG c:b] user[r:a r:b]");
+}
+
+/* A vault that has as much as it may of every call, under the secret that the client returned. */
+static bool find_all(struct recall *recall, struct text call_id, uint32_t index,
+                     struct slice minter, uint8_t *family, struct slice *seal,
+                     struct slice *item_id, struct slice *reasoning)
+{
+    (void)recall;
+    (void)call_id;
+    (void)minter;
+    (void)item_id;
+    *family = IR_SEAL_SIGNATURE;
+    *seal = S("SIG");
+    *reasoning = S("w");
+    return index < RECALL_BLOCKS_MAX;
+}
+
+Test(mend, every_call_of_a_turn_gets_all_of_its_reasoning_back)
+{
+    struct rope lines = kit_rope(&kit);
+    struct recall recall = {.find = find_all};
+    uint32_t calls = 40, kinds[IR_PART_OPAQUE + 1] = {0};
+
+    rope_put(&lines, S(BEGIN("gemini") TURN("user", SAID("0", "q")) "TURN assistant\n"));
+    for (uint32_t i = 0; i < calls; i++) {
+        rope_put(&lines, S("PART call part="));
+        rope_put_u64(&lines, i);
+        rope_put(&lines, S(" id=plain\"c"));
+        rope_put_u64(&lines, i);
+        rope_put(&lines, S("\" name=plain\"f\"\nFIELD seal part="));
+        rope_put_u64(&lines, i);
+        rope_put(&lines, S(" plain\"gw1.a.YW50aHJvcGljAFNJRw\" number=97\nPART_END part="));
+        rope_put_u64(&lines, i);
+        rope_put_char(&lines, '\n');
+    }
+    rope_put(&lines, S("TURN_END\n"));
+    kit.target.minter = S("anthropic");
+    kit.target.recall = &recall;
+    cr_assert(kit_put_lines(&kit, kit_take(&kit, &lines), &tape.sink));
+    cr_assert_eq(
+        mend_build(&mend, &tape, &anthropic, &kit.target, &kit.brief, &kit.loss, &kit.fault),
+        R2A_OK);
+    for (uint32_t k = 0; k < mend.turns[1].count; k++)
+        kinds[mend_part_at(&mend, &mend.turns[1], k)->kind]++;
+    cr_expect_eq(kinds[IR_PART_CALL], calls);
+    cr_expect_eq(kinds[IR_PART_REASON], calls * RECALL_BLOCKS_MAX);
+}
+
 Test(mend, blocks_of_another_protocol_are_left_out_by_name)
 {
     const char *lines = BEGIN("anthropic") TURN("user", SAID("0", "q"))
