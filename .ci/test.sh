@@ -299,10 +299,11 @@ node_packages() {
     with_lock "$CACHE" node_install "$1" "$REPLY" || die "npm ci for $1 failed"
 }
 
+# Optional packages are binaries for other machines and terminals: nothing here needs one.
 node_install() {
     [ ! -f "$2/.complete" ] || return 0
     rm -rf "$2" && mkdir -p "$2" && cp "$1/package.json" "$1/package-lock.json" "$2/" &&
-        (cd "$2" && npm ci --no-audit --no-fund --loglevel=error >&2) && touch "$2/.complete"
+        (cd "$2" && npm ci --omit=optional --no-audit --no-fund --loglevel=error >&2) && touch "$2/.complete"
 }
 
 # e2e_tests FILTER: runs tests/e2e/run.sh with R2A_BIN (the program: of FLAVOUR, unless the caller names one), E2E_PYTHON,

@@ -1,6 +1,5 @@
 """The libraries that speak every protocol themselves (AI SDK, LangChain) through the gateway: one table of scenes in no library's words, each with what
 the upstream must have been asked and what the library must have made of the answer. test_aisdk.py and test_langchain.py say what is particular to each."""
-import base64
 import json
 
 from clients.node import node
@@ -13,7 +12,7 @@ KIND = {'openai': 'openai', 'compatible': 'openai', 'responses': 'openai-respons
 MODEL = {'openai': 'gpt-5.2-', 'responses': 'gpt-5.2-', 'openai-responses': 'gpt-5.2-', 'compatible': 'any-', 'anthropic': 'claude-haiku-4-5-', 'gemini': 'gemini-2.5-flash-'}
 NEWER = {'openai': 'gpt-5.2-', 'responses': 'gpt-5.2-', 'openai-responses': 'gpt-5.2-', 'compatible': 'any-', 'anthropic': 'claude-opus-4-6-', 'gemini': 'gemini-3-pro-'}  # adaptive thinking, levels
 PROFILES = {'gpt-*': {'oc.flavour': 'openai'}}  # as at OpenAI's own address
-SIGNATURE = 'EqRs+/sig=='
+SIGNATURE = 'EqRs+/sigA=='
 TOOLS = [{'name': 'get_weather', 'description': 'Weather', 'schema': WEATHER}, {'name': 'get_time', 'description': 'Time', 'schema': CLOCK}]
 RESULTS = {'get_weather': {'text': '21 degrees, sunny'}, 'get_time': {'text': '12:34'}}
 ANSWER = {'city': 'Bern', 'degrees': 21}
@@ -61,7 +60,7 @@ def secrets(upstream, body):
     return []
 
 
-SECRET = {'anthropic': [SIGNATURE], 'openai-responses': ['gAAAA' + SIGNATURE], 'gemini': [base64.b64encode(SIGNATURE.encode()).decode()], 'openai': []}
+SECRET = {'anthropic': [SIGNATURE], 'openai-responses': ['gAAAA' + SIGNATURE], 'gemini': [SIGNATURE], 'openai': []}
 
 
 # ---- what must have been asked, and answered ------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_tool_loop(case):
             body = json.dumps(up.seen[index].json, ensure_ascii=False)
             assert body.index('result 0') < body.index('result 1')
             if kind == 'anthropic':
-                assert '"signature": "EqRs+/sig=="' in body, 'the signature did not come back'
+                assert '"signature": "EqRs+/sigA=="' in body, 'the signature did not come back'
 
 
 @limit(60)

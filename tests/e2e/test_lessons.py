@@ -259,7 +259,7 @@ def test_14_signatures_come_back_byte_exact():
     body['messages'] += [message, {'role': 'tool', 'tool_call_id': message['tool_calls'][0]['id'], 'content': '5'}]
     eq(gateway.chat(body).status, 200)
     blocks = [b for m in up.last().json['messages'] if m['role'] == 'assistant' for b in m['content']]
-    eq(blocks[:2], [{'type': 'thinking', 'thinking': 'I should call f.', 'signature': 'EqRs+/sig=='}, {'type': 'redacted_thinking', 'data': 'ZW5jcnlwdGVk'}])
+    eq(blocks[:2], [{'type': 'thinking', 'thinking': 'I should call f.', 'signature': 'EqRs+/sigA=='}, {'type': 'redacted_thinking', 'data': 'ZW5jcnlwdGVk'}])
 
 
 def test_15_history_is_repaired():

@@ -84,7 +84,7 @@ def check_thinking(out, seen, api, upstream):
     if not (api == 'openai' and out['mode'] == 'helper'):  # a member the OpenAI clients' helpers do not know
         eq(first['thinking'], 'Let me think about it, 考え. ')
     if api == 'anthropic' and upstream == 'anthropic':
-        eq(first['signature'], 'EqRs+/sig==')
+        eq(first['signature'], 'EqRs+/sigA==')
         eq(first['blocks'], ['thinking', 'text'])
     if upstream == 'anthropic':
         assert seen[0].json['thinking']['type'] in ('enabled', 'adaptive'), seen[0].json
@@ -98,7 +98,7 @@ def check_thinking_loop(out, seen, api, upstream):
     if api == 'anthropic' and upstream == 'anthropic':
         turn = seen[1].json['messages'][1]['content']
         eq([b['type'] for b in turn], ['thinking', 'redacted_thinking', 'tool_use'])
-        eq(turn[0]['signature'], 'EqRs+/sig==')
+        eq(turn[0]['signature'], 'EqRs+/sigA==')
         eq(turn[0]['thinking'], 'Which tool? ')
         eq(turn[1]['data'], 'ZW5jcnlwdGVk')
 
@@ -451,8 +451,8 @@ def test_responses(case):
             if scene == 'reasoning in a tool loop' and upstream == 'anthropic':
                 blocks = seen[1].json['messages'][1]['content']
                 eq([b['type'] for b in blocks], ['thinking', 'tool_use'])
-                eq(blocks[0]['signature'], 'EqRs+/sig==', 'the signature came back sealed in encrypted_content')
+                eq(blocks[0]['signature'], 'EqRs+/sigA==', 'the signature came back sealed in encrypted_content')
             if scene == 'reasoning in a tool loop' and upstream == 'openai-responses':
                 back = [i for i in seen[1].json['input'] if i.get('type') == 'reasoning']
-                eq(back[0]['encrypted_content'], 'gAAAAEqRs+/sig==')
+                eq(back[0]['encrypted_content'], 'gAAAAEqRs+/sigA==')
     up.expect_problems = True  # reported by the cases above

@@ -1,4 +1,5 @@
 """Anthropic Messages, as its server behaves."""
+import itertools
 import json
 import re
 
@@ -22,6 +23,9 @@ def check_headers(headers):
     need(headers.get('content-type', '').split(';')[0].strip() == 'application/json', '', 'content-type must be application/json')
     for name in headers:
         need(not name.startswith('openai-') and name != 'x-goog-api-key', name, 'foreign header')
+
+
+numbers = itertools.count(1)  # Claude Code takes messages of one id for one message
 
 
 class State:
@@ -317,7 +321,7 @@ def plain(turn, request):
             content.append({'type': 'redacted_thinking', 'data': part[1]})
         else:
             content.append({'type': 'tool_use', 'id': part[1], 'name': part[2], 'input': json.loads(''.join(part[3]) or '{}')})
-    return dump({'id': 'msg_mock1', 'type': 'message', 'role': 'assistant', 'model': request.model, 'content': content, 'stop_reason': STOP[turn.reason],
+    return dump({'id': f'msg_mock{next(numbers)}', 'type': 'message', 'role': 'assistant', 'model': request.model, 'content': content, 'stop_reason': STOP[turn.reason],
                  'stop_sequence': turn.sequence or None, 'usage': usage_of(turn)})
 
 
@@ -326,7 +330,7 @@ def event(value):
 
 
 def stream(turn, request):
-    out = [event({'type': 'message_start', 'message': {'id': 'msg_mock1', 'type': 'message', 'role': 'assistant', 'model': request.model, 'content': [],
+    out = [event({'type': 'message_start', 'message': {'id': f'msg_mock{next(numbers)}', 'type': 'message', 'role': 'assistant', 'model': request.model, 'content': [],
                                                        'stop_reason': None, 'stop_sequence': None, 'usage': usage_of(turn, 1)}}),
            event({'type': 'ping'})]
     for index, part in enumerate(turn.parts):

@@ -1,5 +1,4 @@
 """Google Gemini (v1beta), as its server behaves."""
-import base64
 import json
 import re
 
@@ -15,7 +14,7 @@ CONFIG = set('''temperature topP topK candidateCount maxOutputTokens stopSequenc
 responseSchema responseJsonSchema responseModalities thinkingConfig speechConfig imageConfig mediaResolution'''.split())
 SCHEMA = set('''type format title description nullable enum items maxItems minItems properties required propertyOrdering anyOf minProperties maxProperties minLength maxLength
 pattern example default minimum maximum'''.split())
-BYPASS = 'skip_thought_signature_validator'  # documented for turns that other models made
+SKIP = 'skip_thought_signature_validator'  # what Google documents for calls that no Gemini made
 NAME_RULE = re.compile(r'[A-Za-z_][A-Za-z0-9_.:-]{0,127}\Z')
 
 
@@ -59,9 +58,9 @@ def content(value, where, roles=('user', 'model', 'function')):
         need(len(payload) == 1, at, 'required oneof field \'data\' must have one initialized field')
         if 'text' in part:
             typed(part['text'], f'{at}.text', 'str')
-        if part.get('thoughtSignature', BYPASS) != BYPASS:
+        if part.get('thoughtSignature', SKIP) != SKIP:
             base64_text(part['thoughtSignature'], f'{at}.thought_signature')
-            need(base64.b64decode(part['thoughtSignature']).startswith(b'EqRs'), at, 'Corrupted thought signature.')
+            need(part['thoughtSignature'].startswith('EqRs'), at, 'Corrupted thought signature.')
         if 'inlineData' in part:
             members(part['inlineData'], f'{at}.inline_data', {'mimeType', 'data'})
             typed(part['inlineData'].get('mimeType'), at, 'str')
@@ -74,6 +73,14 @@ def content(value, where, roles=('user', 'model', 'function')):
             members(part['functionResponse'], at, {'name', 'response', 'id', 'parts', 'scheduling', 'willContinue'})
             need(part['functionResponse'].get('name'), at, 'name is required')
             typed(part['functionResponse'].get('response'), f'{at}.response', 'object')
+
+
+def signatures(contents):
+    """Of each step of the current turn the first call has one."""
+    asked = [i for i, value in enumerate(contents) if value.get('role') != 'model' and not any('functionResponse' in p for p in value['parts'])]
+    for i in range(asked[-1] if asked else 0, len(contents)):
+        called = [p for p in contents[i]['parts'] if 'functionCall' in p]
+        need(not called or called[0].get('thoughtSignature'), f'contents[{i}]', 'Function call is missing a thought_signature in functionCall parts.')
 
 
 def validate(request):
@@ -93,6 +100,8 @@ def validate(request):
         content(body['systemInstruction'], 'system_instruction', ('user', 'model', 'function', 'system'))  # which is ignored there
         for part in body['systemInstruction']['parts']:
             need('text' in part, 'system_instruction', 'text only')
+    if '/gemini-3' in request.path:
+        signatures(contents)
     merged = []
     for value in contents:
         role = 'model' if value.get('role') == 'model' else 'user'
@@ -104,7 +113,8 @@ def validate(request):
     for i, (role, parts) in enumerate(merged):
         called = [p['functionCall']['name'] for p in parts if 'functionCall' in p]
         if role == 'model' and called:
-            answered = [p['functionResponse']['name'] for p in (merged[i + 1][1] if i + 1 < len(merged) else []) if 'functionResponse' in p]
+            found = [p['functionResponse'] for p in (merged[i + 1][1] if i + 1 < len(merged) else []) if 'functionResponse' in p]
+            answered = [f['name'] for k, f in enumerate(found) if 'id' not in f or f not in found[:k]]  # Gemini CLI says one twice in a session that goes on
             need(sorted(called) == sorted(answered), 'contents', 'Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.')
         if role == 'user' and any('functionResponse' in p for p in parts):
             need(i > 0 and any('functionCall' in p for p in merged[i - 1][1]), 'contents', 'function response without its call')
@@ -171,40 +181,37 @@ def chunk(turn, request, parts, finish=None):
     return {'candidates': [candidate], 'usageMetadata': usage_of(turn), 'modelVersion': request.model, 'responseId': 'r-mock1'}
 
 
-def signature_of(turn, part):
-    """A turn's first call carries what was thought before it, as Gemini 3 has it; bytes, hence base64."""
-    thoughts = [p for p in turn.parts[:turn.parts.index(part)] if p[0] == 'think']
-    is_first = not any(p[0] == 'call' for p in turn.parts[:turn.parts.index(part)])
-    return {'thoughtSignature': base64.b64encode(thoughts[-1][2].encode()).decode()} if thoughts and is_first else {}
-
-
-def call_part(turn, part):
-    return {'functionCall': {'name': part[2], 'args': json.loads(''.join(part[3]) or '{}'), 'id': part[1]}, **signature_of(turn, part)}
+def parts_of(turn):
+    """Lists of parts, a list a chunk: thoughts carry no signature, the first call after them does, or a last text without words."""
+    out, seal = [], None
+    for part in turn.parts:
+        if part[0] == 'think':
+            out += [[{'text': fragment, 'thought': True}] for fragment in part[1]]
+            seal = part[2]
+        elif part[0] == 'text':
+            out += [[{'text': fragment}] for fragment in part[1]]
+        elif part[0] == 'call':
+            made = {'functionCall': {'name': part[2], 'args': json.loads(''.join(part[3]) or '{}'), 'id': part[1]}}
+            out.append([dict(made, thoughtSignature=seal) if seal else made])
+            seal = None
+    return out + [[dict({'text': ''}, **({'thoughtSignature': seal} if seal else {}))]]
 
 
 def plain(turn, request):
     if request.path.split('?')[0].endswith(':countTokens'):
         return dump({'totalTokens': 2095})
     parts = []
-    for part in turn.parts:
-        if part[0] == 'text':
-            parts.append({'text': ''.join(part[1])})
-        elif part[0] == 'think':
-            parts.append({'text': ''.join(part[1]), 'thought': True})
-        elif part[0] == 'call':
-            parts.append(call_part(turn, part))
+    for part in (p for chunk in parts_of(turn) for p in chunk):
+        if parts and part.keys() - {'thoughtSignature'} == parts[-1].keys() and 'text' in part:
+            parts[-1] = dict(part, text=parts[-1]['text'] + part['text'])
+        elif part != {'text': ''}:
+            parts.append(part)
     return dump(chunk(turn, request, parts, FINISH[turn.reason]))
 
 
 def stream(turn, request):
-    out = []
-    for part in turn.parts:
-        if part[0] in ('text', 'think'):
-            for fragment in part[1]:
-                out.append(chunk(turn, request, [dict({'text': fragment}, **({'thought': True} if part[0] == 'think' else {}))]))
-        elif part[0] == 'call':
-            out.append(chunk(turn, request, [call_part(turn, part)]))
-    out.append(chunk(turn, request, [{'text': ''}], FINISH[turn.reason]))
+    made = parts_of(turn)
+    out = [chunk(turn, request, parts, FINISH[turn.reason] if i == len(made) - 1 else None) for i, parts in enumerate(made)]
     if 'alt=sse' not in request.path:  # one JSON array, element by element
         return [(b',\r\n' if i else b'[') + dump(c) + (b']' if i == len(out) - 1 else b'') for i, c in enumerate(out)]
     return [b'data: ' + dump(c) + b'\r\n\r\n' for c in out]

@@ -13,6 +13,8 @@ TOP = set('''model input instructions stream stream_options max_output_tokens te
 parallel_tool_calls max_tool_calls include store previous_response_id conversation background truncation context_management prompt metadata user
 safety_identifier prompt_cache_key prompt_cache_retention prompt_cache_options moderation service_tier client_metadata'''.split())
 
+CODEX_ASIDE = 'internal_chat_message_metadata_passthrough'  # what Codex adds to every item for OpenAI itself
+
 
 def parts(value, where, kinds):
     typed(value, where, 'list')
@@ -44,6 +46,7 @@ def items(value):
     for i, item in enumerate(value):
         at = f'input[{i}]'
         need(isinstance(item, dict), at, 'not an object', 'invalid_type')
+        item = {name: member for name, member in item.items() if name != CODEX_ASIDE}
         kind = item.get('type', 'message')
         one_of(kind, f'{at}.type', ('message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'reasoning', 'item_reference', 'additional_tools'))
         if kind == 'message':
@@ -90,7 +93,7 @@ def validate(request):
     names = set()
     for i, tool in enumerate(body.get('tools') or []):
         at = f'tools[{i}]'
-        one_of(tool.get('type'), f'{at}.type', ('function', 'custom', 'web_search', 'namespace'))
+        one_of(tool.get('type'), f'{at}.type', ('function', 'custom', 'web_search', 'namespace', 'tool_search'))
         if tool['type'] == 'function':
             known(tool, at, {'type', 'name', 'description', 'parameters', 'strict', 'output_schema', 'defer_loading'})
             need(NAME_64.match(tool.get('name', '')), f'{at}.name', 'bad name')
@@ -143,7 +146,26 @@ def response(turn, request, output, status, usage):
             'truncation': 'disabled', 'usage': usage, 'metadata': {}}
 
 
-def output_of(turn):
+def declared(request):
+    """Tool name -> (its type, its namespace or None), of the request and of its additional_tools."""
+    body, found = request.json, {}
+    more = [t for i in body['input'] if i.get('type') == 'additional_tools' for t in i['tools']] if isinstance(body.get('input'), list) else []
+    for tool in (body.get('tools') or []) + more:
+        for inner in tool['tools'] if tool['type'] == 'namespace' else [tool]:
+            found[inner.get('name')] = (inner['type'], tool['name'] if tool['type'] == 'namespace' else None)
+    return found
+
+
+def call_item(part, i, request):
+    kind, namespace = declared(request).get(part[2], ('function', None))
+    if kind == 'custom':
+        item = {'id': f'ctc_mock{i}', 'type': 'custom_tool_call', 'status': 'completed', 'call_id': part[1], 'name': part[2], 'input': ''.join(part[3])}
+    else:
+        item = {'id': f'fc_mock{i}', 'type': 'function_call', 'status': 'completed', 'call_id': part[1], 'name': part[2], 'arguments': ''.join(part[3]) or '{}'}
+    return dict(item, namespace=namespace) if namespace else item
+
+
+def output_of(turn, request):
     out = []
     for i, part in enumerate(turn.parts):
         if part[0] == 'text':
@@ -153,14 +175,14 @@ def output_of(turn):
         elif part[0] == 'redacted':
             out.append({'id': f'rs_mock{i}', 'type': 'reasoning', 'summary': [], 'encrypted_content': 'gAAAA' + part[1]})
         else:
-            out.append({'id': f'fc_mock{i}', 'type': 'function_call', 'status': 'completed', 'call_id': part[1], 'name': part[2], 'arguments': ''.join(part[3]) or '{}'})
+            out.append(call_item(part, i, request))
     return out
 
 
 def plain(turn, request):
     if request.path.split('?')[0].endswith('/input_tokens'):
         return dump({'object': 'response.input_tokens', 'input_tokens': 2095})
-    return dump(response(turn, request, output_of(turn), 'incomplete' if turn.reason in CUT else 'completed', usage_of(turn)))
+    return dump(response(turn, request, output_of(turn, request), 'incomplete' if turn.reason in CUT else 'completed', usage_of(turn)))
 
 
 def stream(turn, request):
@@ -172,7 +194,7 @@ def stream(turn, request):
 
     put('response.created', response=response(turn, request, [], 'in_progress', None))
     put('response.in_progress', response=response(turn, request, [], 'in_progress', None))
-    output = output_of(turn)
+    output = output_of(turn, request)
     for index, (part, item) in enumerate(zip(turn.parts, output)):
         at = {'item_id': item['id'], 'output_index': index}
         if part[0] == 'text':
@@ -190,6 +212,11 @@ def stream(turn, request):
                     put('response.reasoning_summary_text.delta', **at, summary_index=0, delta=fragment)
                 put('response.reasoning_summary_text.done', **at, summary_index=0, text=''.join(part[1]))
                 put('response.reasoning_summary_part.done', **at, summary_index=0, part=item['summary'][0])
+        elif item['type'] == 'custom_tool_call':
+            put('response.output_item.added', output_index=index, item=dict(item, status='in_progress', input=''))
+            for fragment in part[3]:
+                put('response.custom_tool_call_input.delta', **at, delta=fragment)
+            put('response.custom_tool_call_input.done', **at, input=item['input'])
         else:
             put('response.output_item.added', output_index=index, item=dict(item, status='in_progress', arguments=''))
             for fragment in part[3] or ['{}']:

@@ -43,7 +43,7 @@ def text(string, size=7, **more):
     return Turn([('text', cut(string, size))], **more)
 
 
-def think(string, signature='EqRs+/sig==', size=9):
+def think(string, signature='EqRs+/sigA==', size=9):
     return Turn([('think', cut(string, size), signature)])
 
 
