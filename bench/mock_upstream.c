@@ -1,17 +1,18 @@
 /* A fast upstream for the benchmark: one thread, epoll, plain TCP and TLS 1.2 (BearSSL's server
- * engine). It answers Chat Completions and Messages, whole or streamed, and paces streams as the
- * request's model id says:
+ * engine). It answers in the four protocols, whole or streamed (mock_answers.c has the words), and
+ * paces streams as the request's model id says:
  *
- *   mk-SIZE-MODE PERIOD-COUNT      for example mk-1024-p0-0, mk-250-e2000-0, mk-250-t10000-400
+ *   mk-SIZE-MODE PERIOD      for example mk-1024-p0, mk-250-e2000, mk-250-t10000
  *
  * SIZE: bytes of the answer (mode p) or of an event. MODE: p plain answer; e streams spread evenly
  * over the period; t all streams together; u unpaced; w waiting: one content event, then silence.
- * PERIOD: microseconds between a stream's events. COUNT: events until the stream ends, 0: none, the
- * client leaves. Each event is a write of its own; its text starts with
- * `@` and the 16 hexadecimal digits of the CLOCK_MONOTONIC nanosecond it was due, by which load.c
- * measures.
+ * PERIOD: microseconds between a stream's events; a stream lasts until the client leaves. Each
+ * event is a write of its own; its text starts with `@` and the 16 hexadecimal digits of the
+ * CLOCK_MONOTONIC nanosecond it was due, by which load.c measures.
  *
  * GET /stats answers the counts as JSON. */
+#include "mock_answers.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,32 +35,10 @@
 
 #define CONNS_MAX     20000u
 #define REQUEST_MAX   (8u << 20)
-#define TEMPLATES_MAX 32u
 #define UNPACED_BURST 16
 #define CACHE_BYTES   (512u << 10)
-#define FILLER        "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
-#define STAMP_PLACE   "@0000000000000000 "
-#define STREAM_HEAD                                                                     \
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n" \
-    "x-request-id: mock-1\r\ntransfer-encoding: chunked\r\n\r\n"
-
-enum dialect { CHAT, MESSAGES, DIALECTS };
 
 enum mode { PLAIN, SPREAD, TOGETHER, UNPACED, WAITING };
-
-struct bytes {
-    char *ptr;
-    size_t len;
-};
-
-/* A prepared answer or event. */
-struct shape {
-    enum dialect dialect;
-    bool is_stream;
-    size_t size;
-    struct bytes whole; /* with HTTP framing */
-    size_t stamp;       /* offset of the digits */
-};
 
 struct tls {
     br_ssl_server_context server;
@@ -69,10 +48,10 @@ struct tls {
 struct conn {
     int fd;
     bool is_listener, is_tls_listener;
-    bool is_armed_out, is_streaming, wants_usage, is_dead;
-    enum dialect dialect;
+    bool is_armed_out, is_streaming, is_dead;
     enum mode mode;
-    uint64_t period_ns, due_ns, left;
+    uint64_t period_ns, due_ns;
+    uint32_t events_count;
     uint32_t heap_at; /* 1-based; 0: not in the heap */
     struct conn *busy_next, *busy_prev;
     bool is_busy;
@@ -87,8 +66,6 @@ static uint32_t heap_count;
 static struct conn busy = {.busy_next = &busy, .busy_prev = &busy};
 static int poller;
 static uint64_t conns_total, conns_open, requests, chunks, skipped, handshakes, streams_started;
-static struct shape shapes[TEMPLATES_MAX];
-static uint32_t shapes_count;
 static volatile sig_atomic_t is_stopping;
 
 static br_x509_certificate chain[4];
@@ -110,151 +87,6 @@ static uint64_t now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void add(struct bytes *bytes, const void *ptr, size_t len)
-{
-    if (len == 0)
-        return;
-    bytes->ptr = realloc(bytes->ptr, bytes->len + len + 1);
-    if (bytes->ptr == NULL)
-        die("realloc");
-    memcpy(bytes->ptr + bytes->len, ptr, len);
-    bytes->len += len;
-    bytes->ptr[bytes->len] = '\0';
-}
-
-static void add_z(struct bytes *bytes, const char *text)
-{
-    add(bytes, text, strlen(text));
-}
-
-static void add_filler(struct bytes *bytes, size_t len)
-{
-    while (len > 0) {
-        size_t n = len < sizeof(FILLER) - 1 ? len : sizeof(FILLER) - 1;
-
-        add(bytes, FILLER, n);
-        len -= n;
-    }
-}
-
-/* --- what is answered --- */
-
-struct wire {
-    const char *plain[2]; /* before and behind the text */
-    const char *event[2];
-    const char *open[3]; /* whole events, each its own chunk */
-    const char *close[4];
-    const char *usage; /* before close's last one, when asked for */
-};
-
-#define CHAT_CHUNK                                                                            \
-    "data: "                                                                                  \
-    "{\"id\":\"chatcmpl-mock1\",\"object\":\"chat.completion.chunk\",\"created\":1763740800," \
-    "\"model\":\"mock-1\","                                                                   \
-    "\"system_fingerprint\":\"fp_mock\",\"choices\":[{\"index\":0,\"delta\":"
-#define CHAT_TAIL ",\"logprobs\":null,\"finish_reason\":null}]}\n\n"
-
-static const struct wire wires[DIALECTS] = {
-    [CHAT] =
-        {
-            .plain = {"{\"id\":\"chatcmpl-mock1\",\"object\":\"chat.completion\",\"created\":"
-                      "1763740800,\"model\":\"mock-1\",\"choices\":"
-                      "[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
-                      "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-                      "\"usage\":{\"prompt_tokens\":210,"
-                      "\"completion_tokens\":140,\"total_tokens\":350},\"system_fingerprint\":\"fp_"
-                      "mock\"}"},
-            .event = {CHAT_CHUNK "{\"content\":\"", "\"}" CHAT_TAIL},
-            .open = {CHAT_CHUNK
-                     "{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null}" CHAT_TAIL},
-            .close = {CHAT_CHUNK "{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\n",
-                      "data: [DONE]\n\n"},
-            .usage = "data: "
-                     "{\"id\":\"chatcmpl-mock1\",\"object\":\"chat.completion.chunk\",\"created\":"
-                     "1763740800,\"model\":\"mock-1\","
-                     "\"choices\":[],\"usage\":{\"prompt_tokens\":210,\"completion_tokens\":140,"
-                     "\"total_tokens\":350}}\n\n",
-        },
-    [MESSAGES] =
-        {
-            .plain = {"{\"id\":\"msg_mock1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
-                      "\"mock-1\",\"content\":[{\"type\":\"text\",\"text\":\"",
-                      "\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_"
-                      "tokens\":210,\"output_tokens\":140}}"},
-            .event = {"event: content_block_delta\ndata: "
-                      "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_"
-                      "delta\",\"text\":\"",
-                      "\"}}\n\n"},
-            .open = {"event: message_start\ndata: "
-                     "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_mock1\",\"type\":"
-                     "\"message\",\"role\":"
-                     "\"assistant\",\"model\":\"mock-1\",\"content\":[],\"stop_reason\":null,"
-                     "\"stop_sequence\":null,\"usage\":{\"input_tokens\":210,"
-                     "\"output_tokens\":1}}}\n\n",
-                     "event: content_block_start\ndata: "
-                     "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":"
-                     "\"text\",\"text\":\"\"}}\n\n"},
-            .close = {"event: content_block_stop\ndata: "
-                      "{\"type\":\"content_block_stop\",\"index\":0}\n\n",
-                      "event: message_delta\ndata: "
-                      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_"
-                      "sequence\":null},"
-                      "\"usage\":{\"output_tokens\":140}}\n\n",
-                      "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"},
-        },
-};
-
-static void add_chunk(struct bytes *out, const char *ptr, size_t len)
-{
-    char size[16];
-    int n = snprintf(size, sizeof(size), "%zx\r\n", len);
-
-    add(out, size, (size_t)n);
-    add(out, ptr, len);
-    add(out, "\r\n", 2);
-}
-
-static const struct shape *shape_of(enum dialect dialect, bool is_stream, size_t size)
-{
-    const char *const *around = is_stream ? wires[dialect].event : wires[dialect].plain;
-    size_t frame = strlen(around[0]) + strlen(around[1]);
-    struct bytes body = {0};
-    struct shape *shape;
-
-    for (uint32_t i = 0; i < shapes_count; i++) {
-        shape = &shapes[i];
-        if (shape->dialect == dialect && shape->is_stream == is_stream && shape->size == size)
-            return shape;
-    }
-    if (shapes_count == TEMPLATES_MAX)
-        return &shapes[0];
-    shape = &shapes[shapes_count++];
-    *shape = (struct shape){.dialect = dialect, .is_stream = is_stream, .size = size};
-    add_z(&body, around[0]);
-    if (is_stream)
-        add_z(&body, STAMP_PLACE);
-    frame += is_stream ? sizeof(STAMP_PLACE) - 1 : 0;
-    add_filler(&body, size > frame ? size - frame : 1);
-    add_z(&body, around[1]);
-    if (is_stream) {
-        add_chunk(&shape->whole, body.ptr, body.len);
-        shape->stamp = (size_t)((char *)memchr(shape->whole.ptr, '@', shape->whole.len) + 1 -
-                                shape->whole.ptr);
-    } else {
-        char head[256];
-        int n =
-            snprintf(head, sizeof(head),
-                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: mock-1\r\n"
-                     "content-length: %zu\r\n\r\n",
-                     body.len);
-
-        add(&shape->whole, head, (size_t)n);
-        add(&shape->whole, body.ptr, body.len);
-    }
-    free(body.ptr);
-    return shape;
 }
 
 /* --- timers: a binary heap of streams by the time their next event is due --- */
@@ -442,72 +274,30 @@ static void put(struct conn *conn, const char *ptr, size_t len)
         ptr += n;
         len -= n;
     }
-    add(&conn->out, ptr, len);
+    bytes_add(&conn->out, ptr, len);
     arm(conn, is_clogged(conn));
-}
-
-static void put_chunk(struct conn *conn, const char *text)
-{
-    struct bytes chunk = {0};
-
-    add_chunk(&chunk, text, strlen(text));
-    put(conn, chunk.ptr, chunk.len);
-    free(chunk.ptr);
 }
 
 /* --- streams --- */
 
 static void send_event(struct conn *conn, uint64_t due_ns)
 {
-    static const char digits[] = "0123456789abcdef";
-    char *at = conn->shape->whole.ptr + conn->shape->stamp;
-
-    for (int i = 0; i < 16; i++)
-        at[i] = digits[due_ns >> (60 - 4 * i) & 15];
+    answers_stamp(conn->shape, due_ns, conn->events_count++);
     put(conn, conn->shape->whole.ptr, conn->shape->whole.len);
     chunks++;
 }
 
-static void end_stream(struct conn *conn)
-{
-    const struct wire *wire = &wires[conn->dialect];
-
-    heap_remove(conn);
-    busy_set(conn, false);
-    conn->is_streaming = false;
-    for (int i = 0; i < 4 && wire->close[i] && !conn->is_dead; i++) {
-        if (wire->usage && conn->wants_usage && (i == 3 || wire->close[i + 1] == NULL))
-            put_chunk(conn, wire->usage);
-        if (!conn->is_dead)
-            put_chunk(conn, wire->close[i]);
-    }
-    if (!conn->is_dead)
-        put(conn, "0\r\n\r\n", 5);
-}
-
-static void count_down(struct conn *conn)
-{
-    if (conn->left > 0 && --conn->left == 0 && !conn->is_dead)
-        end_stream(conn);
-}
-
 static void begin_stream(struct conn *conn)
 {
-    const struct wire *wire = &wires[conn->dialect];
+    const struct bytes *opening = answers_opening(conn->shape->dialect);
     uint64_t now = now_ns();
     uint64_t number = streams_started++;
 
     conn->is_streaming = true;
-    put(conn, STREAM_HEAD, sizeof(STREAM_HEAD) - 1);
-    for (int i = 0; i < 3 && wire->open[i] && !conn->is_dead; i++)
-        put_chunk(conn, wire->open[i]);
-    if (conn->is_dead)
-        return;
-    send_event(conn, now);
+    put(conn, opening->ptr, opening->len);
+    if (!conn->is_dead)
+        send_event(conn, now);
     if (conn->is_dead || conn->mode == WAITING)
-        return;
-    count_down(conn);
-    if (conn->is_dead || !conn->is_streaming)
         return;
     if (conn->mode == UNPACED) {
         busy_set(conn, true);
@@ -536,7 +326,6 @@ static uint64_t fire_due(uint64_t now)
             continue;
         conn->due_ns += conn->period_ns;
         heap_down(1);
-        count_down(conn);
     }
     return heap_count > 0 ? heap[1]->due_ns : UINT64_MAX;
 }
@@ -553,8 +342,6 @@ static void feed_busy(void)
                 break;
             }
             send_event(conn, now_ns());
-            if (!conn->is_dead)
-                count_down(conn);
         }
     }
 }
@@ -584,8 +371,8 @@ static void answer_stats(struct conn *conn)
 static void answer(struct conn *conn, const char *head, size_t head_len, const char *body,
                    size_t body_len)
 {
-    const char *mark = memmem(body, body_len, "mk-", 3);
-    unsigned long long size = 1024, period = 0, count = 0;
+    const char *mark = memmem(head, head_len, "mk-", 3); /* Gemini's model is in the path */
+    unsigned long long size = 1024, period = 0;
     char text[64] = {0};
     char mode = 'p';
 
@@ -594,27 +381,25 @@ static void answer(struct conn *conn, const char *head, size_t head_len, const c
         answer_stats(conn);
         return;
     }
+    if (mark == NULL)
+        mark = memmem(body, body_len, "mk-", 3);
     if (mark) {
         size_t left = (size_t)(body + body_len - mark);
 
         memcpy(text, mark, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
-        sscanf(text, "mk-%llu-%c%llu-%llu", &size, &mode, &period, &count);
+        sscanf(text, "mk-%llu-%c%llu", &size, &mode, &period);
     }
-    conn->dialect = memmem(head, head_len < 64 ? head_len : 64, "/messages", 9) ? MESSAGES : CHAT;
     conn->mode = mode == 'e'   ? SPREAD
                  : mode == 't' ? TOGETHER
                  : mode == 'u' ? UNPACED
                  : mode == 'w' ? WAITING
                                : PLAIN;
     conn->period_ns = (period ? period : 1000) * 1000;
-    conn->left = count;
-    conn->shape = shape_of(conn->dialect, conn->mode != PLAIN, (size_t)size);
-    if (conn->mode == PLAIN) {
+    conn->shape = answers_shape(answers_dialect(head, head_len), conn->mode != PLAIN, (size_t)size);
+    if (conn->mode == PLAIN)
         put(conn, conn->shape->whole.ptr, conn->shape->whole.len);
-        return;
-    }
-    conn->wants_usage = memmem(body, body_len, "include_usage", 13) != NULL;
-    begin_stream(conn);
+    else
+        begin_stream(conn);
 }
 
 static size_t length_of(const char *head, size_t len)
@@ -658,10 +443,10 @@ static void on_bytes(struct conn *conn, const char *ptr, size_t len)
     if (conn->in.len == 0) {
         used = take_requests(conn, ptr, len);
         if (!conn->is_dead)
-            add(&conn->in, ptr + used, len - used);
+            bytes_add(&conn->in, ptr + used, len - used);
         return;
     }
-    add(&conn->in, ptr, len);
+    bytes_add(&conn->in, ptr, len);
     used = take_requests(conn, conn->in.ptr, conn->in.len);
     if (conn->is_dead || used == 0)
         return;
@@ -811,7 +596,7 @@ static void listen_on(struct conn *listener, const char *port, bool is_tls)
 
 static void gather(void *bytes, const void *ptr, size_t len)
 {
-    add(bytes, ptr, len);
+    bytes_add(bytes, ptr, len);
 }
 
 static void gather_key(void *decoder, const void *ptr, size_t len)

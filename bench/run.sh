@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The benchmark: ring2api beside nginx and haproxy as plain reverse proxies, in one interleaved run on the loopback, so that figures are
-# ratios of the same minute on the same machine. Prints one table and writes it as JSON.
+# The benchmark: ring2api beside nginx and haproxy as plain reverse proxies, and each pair of protocols beside the passthrough of the same
+# bodies, in one interleaved run on the loopback, so that figures are ratios of the same minute on the same machine. Prints tables and
+# writes them as JSON.
 #
 #   bench/run.sh [--quick] [--only PART] [--out FILE]
 #
-# PART: requests, chunks, memory, gaps. Environment: R2A_BIN (default build/dist/ring2api), BUILD_DIR, R2A_GLIBC_BIN (default build/ring2api
-# when it is there: its distance to the static binary is printed). About 5 minutes; with --quick a minute and a half.
+# PART: requests, chunks, pairs, memory, gaps. Environment: R2A_BIN (default build/dist/ring2api), BUILD_DIR, R2A_GLIBC_BIN (default build/ring2api
+# when it is there: its distance to the static binary is printed). About 10 minutes; with --quick 4.
 # CPU is the process clock of the program under test only, all its threads; nothing of wrk or the mock upstream counts.
 set -euo pipefail
 export LC_ALL=C
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     --quick) QUICK=true ;;
     --only) ONLY=$2 && shift ;;
     --out) OUT=$2 && shift ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     esac
     shift
 done
@@ -77,7 +78,7 @@ build_tools() {
     local bearssl=$ROOT/build/deps/bearssl-glibc link
     if [ -f "$bearssl/lib/libbearssl.a" ]; then link="-isystem $bearssl/include $bearssl/lib/libbearssl.a"; else link=-l:libbearssl.a; fi
     # shellcheck disable=SC2086
-    $CC -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra bench/mock_upstream.c $link -o "$DIR/mock_upstream" || die "mock_upstream does not compile"
+    $CC -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra bench/mock_upstream.c bench/mock_answers.c $link -o "$DIR/mock_upstream" || die "mock_upstream does not compile"
     $CC -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra bench/load.c -o "$DIR/load" || die "load does not compile"
 }
 
@@ -159,27 +160,56 @@ start_all() {
 
 # ---- bodies ----------------------------------------------------------------------------------------------------
 
-# body DIALECT BYTES MODEL STREAM: writes a request of that size; its path in REPLY
-body() {
-    local dialect=$1 bytes=$2 model=$3 stream=$4 head tail filler='lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor '
-    REPLY=$DIR/$dialect-$bytes-$model-$stream.json
-    [ ! -f "$REPLY" ] || return 0
-    if [ "$dialect" = chat ]; then
-        head='{"model":"'$model'","stream":'$stream',"temperature":0.5,"max_tokens":1000,"messages":[{"role":"system","content":"You are terse."},{"role":"user","content":"'
-        tail='"}]}'
-        [ "$stream" = false ] || head=${head/'"temperature"'/'"stream_options":{"include_usage":true},"temperature"'}
-    else
-        head='{"model":"'$model'","stream":'$stream',"temperature":0.5,"max_tokens":1000,"system":"You are terse.","messages":[{"role":"user","content":"'
-        tail='"}]}'
-    fi
-    local want=$((bytes - ${#head} - ${#tail}))
+# What a request of each protocol is made of; the words and the model come in the place of their names.
+declare -A SETTINGS=(
+    [chat]='{"model":"MODEL","stream":STREAM,"temperature":0.5,"max_tokens":1000,'
+    [responses]='{"model":"MODEL","stream":STREAM,"temperature":0.5,"max_output_tokens":1000,"store":false,'
+    [messages]='{"model":"MODEL","stream":STREAM,"temperature":0.5,"max_tokens":1000,'
+    [gemini]='{"generationConfig":{"temperature":0.5,"maxOutputTokens":1000},'
+)
+declare -A TURNS=(
+    [chat]='"messages":[{"role":"system","content":"You are terse."},{"role":"user","content":CONTENT}]}'
+    [responses]='"instructions":"You are terse.","input":[{"role":"user","content":CONTENT}]}'
+    [messages]='"system":"You are terse.","messages":[{"role":"user","content":CONTENT}]}'
+    [gemini]='"systemInstruction":{"parts":[{"text":"You are terse."}]},"contents":[{"role":"user","parts":CONTENT}]}'
+)
+declare -A TEXT=([chat]='"WORDS"' [responses]='"WORDS"' [messages]='"WORDS"' [gemini]='[{"text":"WORDS"}]')
+declare -A IMAGE=(
+    [chat]='[{"type":"image_url","image_url":{"url":"data:image/png;base64,WORDS"}}]'
+    [responses]='[{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,WORDS"}]'
+    [messages]='[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"WORDS"}}]'
+    [gemini]='[{"inlineData":{"mimeType":"image/png","data":"WORDS"}}]'
+)
+declare -A ROUTE=([chat]=/v1/chat/completions [responses]=/v1/responses [messages]=/v1/messages [gemini]=/v1beta/models/MODEL:VERB)
+DIALECTS='chat responses messages gemini'
+
+# ask DIALECT BYTES MODEL STREAM [IMAGE]: writes a request of that size, all text or, if asked, an image; sets BODY, its file, URL_PATH and
+# HEADERS
+ask() {
+    local dialect=$1 bytes=$2 model=$3 stream=$4 frame filler=' amet consectetur adipiscing elit sed do eiusmod tempor lorem ipsum dolor sit'
+    URL_PATH=${ROUTE[$dialect]/MODEL/$model} HEADERS=('Authorization: Bearer bench-client-key')
+    case $dialect in
+    messages) HEADERS=('x-api-key: bench-client-key' 'anthropic-version: 2023-06-01') ;;
+    gemini)
+        HEADERS=('x-goog-api-key: bench-client-key')
+        if $stream; then URL_PATH=${URL_PATH/VERB/'streamGenerateContent?alt=sse'}; else URL_PATH=${URL_PATH/VERB/generateContent}; fi
+        ;;
+    esac
+    BODY=$DIR/$dialect-$bytes-$model-$stream${5:-}.json
+    [ ! -f "$BODY" ] || return 0
+    frame=${SETTINGS[$dialect]/MODEL/$model}${TURNS[$dialect]}
+    frame=${frame/STREAM/$stream}
+    if [ "$dialect" = chat ] && $stream; then frame=${frame/'"temperature"'/'"stream_options":{"include_usage":true},"temperature"'}; fi
+    if [ -n "${5:-}" ]; then frame=${frame/CONTENT/${IMAGE[$dialect]}} filler=iVBORw0KGgoAAAANSUhEUgAA; else frame=${frame/CONTENT/${TEXT[$dialect]}}; fi
+    local want=$((bytes + 5 - ${#frame}))
     while [ ${#filler} -lt $want ]; do filler+=$filler; done
-    printf '%s%s%s' "$head" "${filler:0:$((want > 0 ? want : 1))}" "$tail" >"$REPLY"
+    want=$((want > 4 ? want - want % 4 : 4))
+    printf '%s%s%s' "${frame%%WORDS*}" "${filler:0:want}" "${frame#*WORDS}" >"$BODY"
 }
 
-# subject NAME IS_TLS: sets DIALECT, ADDRESS, URL_PATH, HEADERS and PID
+# subject NAME IS_TLS: sets DIALECT, ADDRESS, PREFIX and PID. A NAME with `>` is a pair: what the client speaks, and the provider.
 subject() {
-    DIALECT=chat URL_PATH=/v1/chat/completions HEADERS=('Authorization: Bearer bench-client-key')
+    DIALECT=chat PREFIX=''
     case $1 in
     nginx)
         PID=$NGINX_PID ADDRESS=127.0.0.1:$NGINX_PORT
@@ -192,8 +222,11 @@ subject() {
     *)
         PID=$R2A_PID ADDRESS=127.0.0.1:$RING2API
         case $1 in *-glibc) PID=$GLIBC_PID ADDRESS=127.0.0.1:$GLIBC ;; esac
-        case $1 in translated*) DIALECT=messages URL_PATH=/v1/messages HEADERS=('x-api-key: bench-client-key' 'anthropic-version: 2023-06-01') ;; esac
-        $2 && URL_PATH=/secure$URL_PATH
+        case $1 in
+        translated*) DIALECT=messages ;;
+        *'>'*) DIALECT=${1%>*} PREFIX=/to-${1#*>} ;;
+        esac
+        $2 && PREFIX=/secure
         ;;
     esac
     return 0
@@ -201,24 +234,24 @@ subject() {
 
 # ---- measuring -------------------------------------------------------------------------------------------------
 
-# take_requests LOAD ROUND SUBJECT CONNECTIONS IN OUT IS_TLS
+# take_requests LOAD ROUND SUBJECT CONNECTIONS IN OUT IS_TLS [IMAGE]: a sample of PART
 take_requests() {
     local before after line
     subject "$3" "$7"
-    body "$DIALECT" "$5" "mk-$6-p0-0" false
+    ask "$DIALECT" "$5" "mk-$6-p0" false "${8:-}"
     before=$("$DIR/load" cpu "$PID")
-    line=$(timeout 20 "${DRIVER_CORE[@]}" wrk -t1 -c"$4" -d1s --timeout 5s -s bench/config/requests.lua "http://$ADDRESS$URL_PATH" -- \
-        "$REPLY" "${HEADERS[@]}" | sed -n 's/^BENCH //p')
+    line=$(timeout 20 "${DRIVER_CORE[@]}" wrk -t1 -c"$4" -d1s --timeout 5s -s bench/config/requests.lua "http://$ADDRESS$PREFIX$URL_PATH" -- \
+        "$BODY" "${HEADERS[@]}" | sed -n 's/^BENCH //p')
     after=$("$DIR/load" cpu "$PID")
     [ -n "$line" ] || die "wrk failed for $1 $3"
-    jq -c --arg load "$1" --argjson round "$2" --arg subject "$3" --argjson cpu $((after - before)) \
-        '{part: "requests", load: $load, round: $round, subject: $subject, cpu_us: ($cpu / 1000 / ([.requests, 1] | max)),
+    jq -c --arg part "$PART" --arg load "$1" --argjson round "$2" --arg subject "$3" --argjson cpu $((after - before)) \
+        '{part: $part, load: $load, round: $round, subject: $subject, cpu_us: ($cpu / 1000 / ([.requests, 1] | max)),
           per_second: (.requests / .seconds), errors, p50_us, p99_us}' <<<"$line" >>"$SAMPLES"
 }
 
-# requests GROUP ROUNDS LOAD..: a LOAD is NAME:CONNECTIONS:IN:OUT:IS_TLS
+# requests ROUNDS LOAD..: a LOAD is NAME:CONNECTIONS:IN:OUT:IS_TLS
 requests() {
-    local rounds=$1 round load name subject subjects
+    local PART=requests rounds=$1 round load name subject subjects
     shift
     say "requests: $*, $rounds rounds"
     for ((round = 1; round <= rounds; round++)); do
@@ -233,22 +266,22 @@ requests() {
     done
 }
 
-# take_chunks LOAD ROUND SUBJECT STREAMS MODE SECONDS IS_TLS
+# take_chunks LOAD ROUND SUBJECT STREAMS MODE SECONDS IS_TLS: a sample of PART
 take_chunks() {
     local line header=()
     subject "$3" "$7"
-    body "$DIALECT" 300 "mk-250-$5-0" true
+    ask "$DIALECT" 300 "mk-250-$5" true
     for line in "${HEADERS[@]}"; do header+=(-H "$line"); done
-    line=$(timeout 40 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$4" -s "$6" -w 0.2 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
+    line=$(timeout 40 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$4" -s "$6" -w 0.2 -p "$PID" -b "$BODY" "${header[@]}" "$ADDRESS" "$PREFIX$URL_PATH") ||
         die "load failed for $1 $3"
-    jq -c --arg load "$1" --argjson round "$2" --arg subject "$3" \
-        '{part: "chunks", load: $load, round: $round, subject: $subject, cpu_us: .cpu_us_per_event, per_second: .events_per_second, lost,
+    jq -c --arg part "$PART" --arg load "$1" --argjson round "$2" --arg subject "$3" \
+        '{part: $part, load: $load, round: $round, subject: $subject, cpu_us: .cpu_us_per_event, per_second: .events_per_second, lost,
           first_event_us, delay_us, gap_us, complaint}' <<<"$line" >>"$SAMPLES"
 }
 
 # chunks ROUNDS LOAD..: a LOAD is NAME:STREAMS:MODE:SECONDS:IS_TLS
 chunks() {
-    local rounds=$1 round load name subject subjects
+    local PART=chunks rounds=$1 round load name subject subjects
     shift
     say "chunks: $*, $rounds rounds"
     for ((round = 1; round <= rounds; round++)); do
@@ -265,7 +298,7 @@ chunks() {
 
 memory_kib() { awk '/^VmRSS:/ { rss = $2 } /^VmPTE:/ { pte = $2 } END { print rss, pte }' "/proc/$1/status"; }
 
-# waiting SUBJECT IS_TLS STREAMS: memory of streams that wait; for ring2api in a process of its own
+# waiting SUBJECT IS_TLS STREAMS: memory of streams that wait, a sample of PART; for ring2api in a process of its own
 waiting() {
     local line header=() idle=null own='' rss pte
     case $1 in
@@ -280,14 +313,36 @@ waiting() {
         ;;
     esac
     subject "$1" "$2"
-    body "$DIALECT" 1024 mk-250-w0-0 true
+    ask "$DIALECT" 1024 mk-250-w0 true
     for line in "${HEADERS[@]}"; do header+=(-H "$line"); done
-    line=$(timeout 60 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$3" -s 1 -w 1 -t 45 -o 64 -p "$PID" -b "$REPLY" "${header[@]}" "$ADDRESS" "$URL_PATH") ||
+    line=$(timeout 60 "${DRIVER_CORE[@]}" "$DIR/load" stream -n "$3" -s 1 -w 1 -t 45 -o 64 -p "$PID" -b "$BODY" "${header[@]}" "$ADDRESS" "$PREFIX$URL_PATH") ||
         die "load failed: waiting $1"
-    jq -c --arg subject "$1" --argjson tls "$2" --argjson idle "$idle" \
-        '{part: "memory", subject: $subject, tls: $tls, streams, open, lost, idle: $idle,
+    jq -c --arg part "$PART" --arg subject "$1" --argjson tls "$2" --argjson idle "$idle" \
+        '{part: $part, load: "waiting", subject: $subject, tls: $tls, streams, open, lost, idle: $idle,
           bytes_per_stream: ((.memory_kib - .memory_before_kib) * 1024 / ([.open, 1] | max)), opened_in, complaint}' <<<"$line" >>"$SAMPLES"
     [ -z "$own" ] || sleep 0.3
+}
+
+# pairs ROUNDS STREAMS: every client protocol before every upstream protocol
+pairs() {
+    local PART=pairs round client upstream pair
+    say "pairs, $1 rounds"
+    for ((round = 1; round <= $1; round++)); do
+        for upstream in $DIALECTS; do
+            for client in $DIALECTS; do
+                pair="$client>$upstream"
+                take_requests request "$round" "$pair" 64 1024 1024 false
+                take_chunks chunk "$round" "$pair" 64 e2000 0.6 false
+                take_requests image "$round" "$pair" 2 5242880 1024 false image
+            done
+        done
+    done
+    say "memory of the pairs"
+    for upstream in $DIALECTS; do
+        for client in $DIALECTS; do
+            waiting "$client>$upstream" false "$2"
+        done
+    done
 }
 
 # gaps ROUNDS SECONDS: events of 64 streams, without and with 50 new TLS connections a second
@@ -297,10 +352,10 @@ gaps() {
     taskset -acp "0-$(($(nproc) - 1))" "$R2A_PID" >/dev/null 2>&1 || true
     subject translated false
     local address=$ADDRESS
-    body messages 300 mk-250-e10000-0 true
-    local streams=$REPLY
-    body chat 300 mk-1-p0-0 false
-    local single=$REPLY
+    ask messages 300 mk-250-e10000 true
+    local streams=$BODY
+    ask chat 300 mk-1-p0 false
+    local single=$BODY
     for ((round = 1; round <= $1; round++)); do
         for kind in without with; do
             if [ $kind = with ]; then
@@ -343,10 +398,14 @@ else
         chunks 2 spread-1-tls:1:e2000:0.8:true together-64-tls:64:t10000:0.8:true spread-512-tls:512:e20000:0.8:true
     fi
 fi
+if wants pairs; then
+    if $QUICK; then pairs 2 1000; else pairs 5 2000; fi
+fi
 if wants gaps; then
     if $QUICK; then gaps 2 2; else gaps 3 4; fi
 fi
 if wants memory; then
+    PART=memory
     say "memory"
     if $QUICK; then plain=9000 secure=4000; else plain=9000 secure=9000; fi
     waiting passthrough false $plain

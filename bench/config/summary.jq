@@ -30,9 +30,24 @@ def rows($part):
         gap_p99_us: (map(.gap_us.p99 // empty) | median)
       } | with_entries(select(.value != null))];
 
+# One row a pair: its CPU and memory, and what they are of the same in the passthrough of the upstream's protocol.
+def pair_rows:
+    [.[] | select(.part == "pairs") | . + {upstream: (.subject | split(">")[1])}] as $all
+    | def relayed($sample): $all[] | select(.load == $sample.load and .round == $sample.round and .subject == "\($sample.upstream)>\($sample.upstream)");
+      def cost($load): [.[] | select(.load == $load)]
+        | {us: (map(.cpu_us) | median | round3), of_passthrough: ([.[] as $mine | $mine.cpu_us / relayed($mine).cpu_us] | median | round3)};
+    [$all | group_by(.upstream)[] | group_by(.subject)[] | {
+        pair: .[0].subject, rounds: (map(.round // 0) | max),
+        request: cost("request"), chunk: cost("chunk"), image: cost("image"),
+        stream: ([.[] | select(.load == "waiting")][0]
+                 | {bytes: (.bytes_per_stream | round), over_passthrough: (. as $mine | $mine.bytes_per_stream - relayed($mine).bytes_per_stream | round)}),
+        errors: (map((.errors // 0) + (.lost // 0)) | add)
+      }];
+
 def target($name; $value; $limit): {name: $name, value: ($value | round3), limit: $limit, met: (if $value == null then null else $value <= $limit end)};
 
 . as $samples
+| pair_rows as $pairs
 | [.[] | select(.part == "requests")] as $requests
 | [.[] | select(.part == "chunks")] as $chunks
 | [.[] | select(.part == "memory")] as $memory
@@ -43,6 +58,7 @@ def target($name; $value; $limit): {name: $name, value: ($value | round3), limit
     version: $version, machine: $machine, nginx: $nginx, haproxy: $haproxy, quick: $quick, binary_bytes: $bytes,
     requests: ($samples | rows("requests")),
     chunks: ($samples | rows("chunks")),
+    pairs: $pairs,
     memory: $memory,
     gaps: [["without", "with"][] as $kind | {kind: $kind, p50_us: gap($kind; "p50"), p90_us: gap($kind; "p90"), p99_us: gap($kind; "p99"),
             max_us: gap($kind; "max"), cpu_share: ([$gaps[] | select(.kind == $kind) | .cpu_share] | median | round3),
@@ -64,6 +80,11 @@ def target($name; $value; $limit): {name: $name, value: ($value | round3), limit
         target("chunk translated, 64 streams spread, of nginx"; ratios($chunks; "spread-64"; "translated") | median; 1.00),
         target("chunk translated, 64 streams together, of nginx"; ratios($chunks; "together-64"; "translated") | median; 0.90),
         target("chunk translated, TLS upstream, of nginx"; ratios($chunks; "spread-64-tls"; "translated") | median; 1.10),
+        target("request of any pair, of its passthrough"; [$pairs[].request.of_passthrough] | max; 1.30),
+        target("chunk of any pair, of its passthrough"; [$pairs[].chunk.of_passthrough] | max; 1.30),
+        target("5 MiB image through any pair, of its passthrough"; [$pairs[].image.of_passthrough] | max; 1.10),
+        target("waiting stream of any pair over its passthrough, bytes"; [$pairs[].stream.over_passthrough] | max; 4096),
+        target("errors in pairs"; [$pairs[].errors] | add; 0),
         target("idle, KiB resident"; [$memory[] | .idle.rss_kib // empty] | max; 4096),
         target("waiting stream, bytes"; [per_stream("passthrough"; false), per_stream("translated"; false)] | max; 4096),
         target("waiting stream over TLS, bytes"; per_stream("translated"; true); 8192),

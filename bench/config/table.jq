@@ -11,6 +11,11 @@ def num($digits): if . == null then "-" else (pow(10; $digits) as $p | . * $p | 
  | ("-- " + $part),
    (.[$part][] | (.load | pad(16)) + (.subject | pad(20)) + (.cpu_us | num(2) | left(9)) + (.ratio_to_nginx | num(2) | left(10))
      + (.per_second | left(12)) + (.p50_us | num(0) | left(10)) + (.p99_us | num(0) | left(10)) + (.errors | left(8)))),
+"-- pairs, client>upstream: CPU us and of the passthrough of the same bodies",
+(if (.pairs | length) == 0 then empty else ("" | pad(22)) + ("request" | left(9)) + ("of" | left(6)) + ("chunk" | left(9)) + ("of" | left(6)) + ("5 MiB image" | left(13)) + ("of" | left(6))
+   + ("bytes a stream" | left(16)) + ("over" | left(7)) + ("errors" | left(8)) end),
+(.pairs[] | (.pair | pad(22)) + (.request.us | num(2) | left(9)) + (.request.of_passthrough | num(2) | left(6)) + (.chunk.us | num(2) | left(9)) + (.chunk.of_passthrough | num(2) | left(6))
+   + (.image.us | num(0) | left(13)) + (.image.of_passthrough | num(2) | left(6)) + (.stream.bytes | num(0) | left(16)) + (.stream.over_passthrough | num(0) | left(7)) + (.errors | left(8))),
 "-- waiting streams",
 (.memory[] | (.subject + (if .tls then " TLS" else "" end) | pad(36)) + "\(.bytes_per_stream | round) bytes a stream, \(.open) of \(.streams) open, \(.lost) lost"
    + (if .idle then "; idle \(.idle.rss_kib) + \(.idle.pte_kib) KiB" else "" end)),
