@@ -215,9 +215,10 @@ void ex_release_request(struct exchange *ex)
     struct ex_request *request = ex->request;
     struct arena arena;
 
-    /* what an upstream connection still sends lies in here; what an answer echoes too */
-    if (request == NULL || ex->lent > 0 ||
-        (!ex->has_ended && (ex->keeps_tape || (ex->brief && ex->brief->keeps_request))))
+    /* what an upstream connection still sends lies in here */
+    if (request == NULL || ex->lent > 0 || (ex->keeps_tape && !ex->has_ended))
+        return;
+    if (!ex->has_ended && ex->brief && !brief_keep_repeats(ex->brief))
         return;
     pass_free(ex);
     loop_timer_cancel(&ex->worker->loop, &request->echo_timer);

@@ -1,5 +1,7 @@
 #include "r2a/ir/brief.h"
 
+#include <string.h>
+
 #include "r2a/core/str.h"
 
 /* Ids made up for one exchange, and tool names on their way back. */
@@ -34,6 +36,29 @@ static bool reads_as(struct text text, struct slice plain)
         i += used;
     }
     return at == plain.len;
+}
+
+bool brief_keep_repeats(struct brief *brief)
+{
+    size_t bytes = 0;
+    char *to;
+
+    for (uint32_t i = 0; i < brief->repeats_count; i++)
+        bytes += brief->repeats[i].len;
+    if (bytes == 0)
+        return true;
+    to = arena_take(brief->arena, bytes);
+    if (to == NULL)
+        return false;
+    for (uint32_t i = 0; i < brief->repeats_count; i++) {
+        struct slice *repeat = &brief->repeats[i];
+
+        if (repeat->len > 0)
+            memcpy(to, repeat->ptr, repeat->len);
+        repeat->ptr = to;
+        to += repeat->len;
+    }
+    return true;
 }
 
 const struct brief_name *brief_name_of(const struct brief *brief, struct text wire)

@@ -5,6 +5,27 @@
 
 /* The four codecs of Responses, a file or two each; openai_responses.c puts them into a row. */
 
+/* Members of the request that an answer repeats: the order of brief->repeats. */
+enum echo {
+    ECHO_INSTRUCTIONS,
+    ECHO_MAX_OUTPUT_TOKENS,
+    ECHO_MAX_TOOL_CALLS,
+    ECHO_PARALLEL,
+    ECHO_CACHE_KEY,
+    ECHO_REASONING,
+    ECHO_SAFETY_IDENTIFIER,
+    ECHO_TEMPERATURE,
+    ECHO_TEXT,
+    ECHO_TOOL_CHOICE,
+    ECHO_TOOLS,
+    ECHO_TOP_LOGPROBS,
+    ECHO_TOP_P,
+    ECHO_TRUNCATION,
+    ECHO_META,
+    ECHO_TIER,
+    ECHOES,
+};
+
 /* openai_responses_request.c */
 enum r2a_err openai_responses_request_decode(struct slice body, struct ir_sink *tape,
                                              struct brief *brief, struct fault *fault);

@@ -41,27 +41,6 @@ struct item {
     struct item_extra *extra;
 };
 
-/* Members of the request that an answer repeats, as spans of its body; without one the default. */
-enum echo {
-    ECHO_INSTRUCTIONS,
-    ECHO_MAX_OUTPUT_TOKENS,
-    ECHO_MAX_TOOL_CALLS,
-    ECHO_PARALLEL,
-    ECHO_CACHE_KEY,
-    ECHO_REASONING,
-    ECHO_SAFETY_IDENTIFIER,
-    ECHO_TEMPERATURE,
-    ECHO_TEXT,
-    ECHO_TOOL_CHOICE,
-    ECHO_TOOLS,
-    ECHO_TOP_LOGPROBS,
-    ECHO_TOP_P,
-    ECHO_TRUNCATION,
-    ECHO_META,
-    ECHO_TIER,
-    ECHOES,
-};
-
 struct encoder {
     const struct brief *brief;
     struct item *first, *last; /* output so far */
@@ -75,7 +54,6 @@ struct encoder {
     uint64_t text_bytes; /* for an estimate */
     struct ir_usage usage;
     struct slice model, tier; /* of BEGIN, in the arena */
-    struct slice *echo;       /* ECHOES of them, in the arena, or NULL */
 };
 
 enum response_status {

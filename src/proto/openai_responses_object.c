@@ -168,22 +168,6 @@ static const struct slice echo_defaults[ECHOES] = {
     [ECHO_TIER] = S_INIT("\"default\""),
 };
 
-static void read_echo(struct encoder *e)
-{
-    struct member members[ECHOES];
-
-    e->echo = arena_take_zero(e->brief->arena, ECHOES * sizeof(*e->echo));
-    if (e->echo == NULL)
-        return;
-    for (uint32_t i = 0; i < ECHOES; i++)
-        e->echo[i] = echo_defaults[i];
-    if (!e->brief->keeps_request || !members_of(e->brief->body, echo_names, ECHOES, members))
-        return;
-    for (uint32_t i = 0; i < ECHOES; i++)
-        if (members[i].kind != JSON_ERROR)
-            e->echo[i] = members[i].raw;
-}
-
 /* `text` without a format still has one in the answer: clients read it there. */
 static void write_text_options(struct slice raw, struct rope *out)
 {
@@ -205,26 +189,24 @@ static void write_text_options(struct slice raw, struct rope *out)
     rope_put_char(out, '}');
 }
 
-static void write_echo(struct encoder *e, struct rope *out)
+static void write_echo(const struct encoder *e, struct rope *out)
 {
-    if (e->echo == NULL)
-        read_echo(e);
-    if (e->echo == NULL) {
-        out->err = out->err == R2A_OK ? R2A_ERR_NO_MEMORY : out->err;
-        return;
-    }
+    const struct slice *repeats = e->brief->repeats;
+
     for (uint32_t i = 0; i < ECHOES; i++) {
-        if (e->echo[i].len == 0)
+        struct slice raw = repeats != NULL && repeats[i].len > 0 ? repeats[i] : echo_defaults[i];
+
+        if (raw.len == 0)
             continue;
         rope_put(out, S(",\""));
         rope_put(out, echo_names[i]);
         rope_put(out, S("\":"));
         if (i == ECHO_TEXT)
-            write_text_options(e->echo[i], out);
+            write_text_options(raw, out);
         else if (i == ECHO_TIER && e->tier.len > 0)
             text_write_string(out, text_plain(e->tier));
         else
-            rope_put(out, e->echo[i]);
+            rope_put(out, raw);
     }
 }
 

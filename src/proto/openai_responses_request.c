@@ -8,7 +8,7 @@
 #include "reading.h"
 
 /* A Responses request onto the tape: its registers and tools; items are told by
- * openai_responses_items.c. The answer repeats many of the members, so the body is kept. What
+ * openai_responses_items.c. The answer repeats many of the members: they are noted. What
  * points to a state at the vendor (previous_response_id and its like) is refused: a request that
  * is read here leaves for somebody who does not have that state. */
 
@@ -40,6 +40,7 @@ enum root {
     ROOT_PROMPT,
     ROOT_BACKGROUND,
     ROOT_TRUNCATION,
+    ROOT_MAX_TOOL_CALLS,
     ROOTS,
 };
 
@@ -70,6 +71,26 @@ static const struct slice root_names[ROOTS] = {
     [ROOT_PROMPT] = S_INIT("prompt"),
     [ROOT_BACKGROUND] = S_INIT("background"),
     [ROOT_TRUNCATION] = S_INIT("truncation"),
+    [ROOT_MAX_TOOL_CALLS] = S_INIT("max_tool_calls"),
+};
+
+static const uint8_t echoed[ECHOES] = {
+    [ECHO_INSTRUCTIONS] = ROOT_INSTRUCTIONS,
+    [ECHO_MAX_OUTPUT_TOKENS] = ROOT_MAX_OUTPUT_TOKENS,
+    [ECHO_MAX_TOOL_CALLS] = ROOT_MAX_TOOL_CALLS,
+    [ECHO_PARALLEL] = ROOT_PARALLEL,
+    [ECHO_CACHE_KEY] = ROOT_CACHE_KEY,
+    [ECHO_REASONING] = ROOT_REASONING,
+    [ECHO_SAFETY_IDENTIFIER] = ROOT_SAFETY_IDENTIFIER,
+    [ECHO_TEMPERATURE] = ROOT_TEMPERATURE,
+    [ECHO_TEXT] = ROOT_TEXT,
+    [ECHO_TOOL_CHOICE] = ROOT_TOOL_CHOICE,
+    [ECHO_TOOLS] = ROOT_TOOLS,
+    [ECHO_TOP_LOGPROBS] = ROOT_TOP_LOGPROBS,
+    [ECHO_TOP_P] = ROOT_TOP_P,
+    [ECHO_TRUNCATION] = ROOT_TRUNCATION,
+    [ECHO_META] = ROOT_META,
+    [ECHO_TIER] = ROOT_TIER,
 };
 
 /* Registers that are one member, one type. */
@@ -250,6 +271,8 @@ static enum r2a_err put_words(struct reading *r, const struct member *root)
     uint8_t number = IR_TIER_OTHER;
 
     READ_TRY(read_register(r, S("user"), user, IR_PARAM_USER, JSON_STRING, false));
+    if (member_is_present(&root[ROOT_MAX_TOOL_CALLS]))
+        READ_PUT(put_ext(r->tape, text_plain(root_names[ROOT_MAX_TOOL_CALLS])));
     if (member_is(&root[ROOT_TRUNCATION], JSON_STRING) &&
         !text_is(member_text(&root[ROOT_TRUNCATION]), S("disabled")))
         READ_PUT(put_ext(r->tape, text_plain(root_names[ROOT_TRUNCATION])));
@@ -417,6 +440,18 @@ static enum r2a_err put_tools(struct reading *r, const struct member *root)
     return R2A_OK;
 }
 
+static bool note_repeats(struct brief *brief, const struct member *root)
+{
+    brief->repeats = arena_take_zero(brief->arena, ECHOES * sizeof(*brief->repeats));
+    if (brief->repeats == NULL)
+        return false;
+    brief->repeats_count = ECHOES;
+    for (uint32_t i = 0; i < ECHOES; i++)
+        if (member_is_present(&root[echoed[i]]))
+            brief->repeats[i] = root[echoed[i]].raw;
+    return true;
+}
+
 enum r2a_err openai_responses_request_decode(struct slice body, struct ir_sink *tape,
                                              struct brief *brief, struct fault *fault)
 {
@@ -430,13 +465,11 @@ enum r2a_err openai_responses_request_decode(struct slice body, struct ir_sink *
     brief->max_out = -1;
     brief->thoughts_shown = true;
     READ_TRY(read_root(r, root_names, ROOTS, ROOT_UNIQUE, root, &later));
-    brief->keeps_request = true;
-    brief->body = body;
     if (member_is_present(&root[ROOT_MODEL]) && !member_is(&root[ROOT_MODEL], JSON_STRING))
         return read_refuse_type(r, S("model"), root[ROOT_MODEL].kind, S("a string"));
     READ_TRY(refuse_states(r, root));
     model = member_text(&root[ROOT_MODEL]);
-    if (!text_to_plain(model, brief->arena, &brief->model))
+    if (!text_to_plain(model, brief->arena, &brief->model) || !note_repeats(brief, root))
         return read_fail_sink(r, R2A_ERR_NO_MEMORY);
     READ_PUT(put_open(tape, IR_BEGIN, 0, 0, 0, text_plain(S("openai-responses")), model));
     READ_TRY(read_put_later(r, later));

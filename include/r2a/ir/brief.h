@@ -51,8 +51,10 @@ struct brief {
     bool thoughts_shown;      /* GG includeThoughts; others always */
     bool is_legacy_functions; /* OC: declared `functions` */
     bool has_tools;
-    bool keeps_request;  /* the encoder echoes request members: the body is kept until the end */
-    struct slice body;   /* the request body when keeps_request */
+    struct slice
+        *repeats; /* what the answer says again of the request, in an order of the
+                     dialect's; spans of the body until brief_keep_repeats. NULL: nothing */
+    uint32_t repeats_count;
     uint64_t text_bytes; /* sums for an estimate: text incl. tools */
     uint32_t images_count;
     int64_t max_out; /* output limit asked, -1: none */
@@ -64,6 +66,9 @@ struct brief {
     struct slice minter; /* of the target: who signed what an encoder seals */
 };
 
+/* Copies `repeats` into the arena, so that the body need not be kept. False: no memory, and nothing
+ * has changed. */
+bool brief_keep_repeats(struct brief *brief);
 /* Finds how a wire name is called at the client; NULL: unchanged. */
 const struct brief_name *brief_name_of(const struct brief *brief, struct text wire);
 /* Writes prefix + 24 base62 characters into `out` (at least prefix.len + 24 bytes); returns the

@@ -98,7 +98,7 @@ Test(openai_chat_request, the_brief_knows_what_the_answer_needs)
     cr_assert(kit.brief.is_legacy_functions);
     cr_assert(kit.brief.has_tools);
     cr_assert(kit.brief.thoughts_shown);
-    cr_assert_not(kit.brief.keeps_request);
+    cr_assert_null(kit.brief.repeats);
     cr_assert_eq(kit.brief.max_out, 5);
     cr_assert_eq(kit.brief.text_bytes, 5 + strlen("{'name':'f'}"));
     (void)lines_of(quoted(&kit, "{'messages':[{'role':'user','content':'x'}]}"));
