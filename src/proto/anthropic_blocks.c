@@ -272,7 +272,7 @@ static enum r2a_err flatten_search(struct reading *r, const struct member *membe
 {
     size_t size = members[BLOCK_TITLE].raw.len + members[BLOCK_SOURCE].raw.len +
                   members[BLOCK_CONTENT].raw.len + 16;
-    char *to = arena_take(r->brief->arena, size);
+    char *to = arena_take(brief_scratch(r->brief), size);
     struct str_buf buf = {.ptr = to, .size = size};
     struct json_scan scan;
     struct member block, inner[BLOCK_KEYS];

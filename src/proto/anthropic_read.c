@@ -457,7 +457,7 @@ enum r2a_err anthropic_request_decode(struct slice body, struct ir_sink *tape, s
     struct reading reading = {
         .body = body, .memo = brief->memo, .tape = tape, .brief = brief, .fault = fault};
     struct reading *r = &reading;
-    struct unknowns unknowns = {.arena = brief->arena};
+    struct unknowns unknowns = {.arena = brief_scratch(brief)};
     struct member root[ROOTS];
     struct json_scan scan;
     struct text model;

@@ -64,7 +64,7 @@ static enum r2a_err write_image(struct anthropic_writer *w, const struct part_vi
 {
     struct media media;
 
-    if (!media_read(view, w->brief->arena, &media))
+    if (!media_read(view, brief_scratch(w->brief), &media))
         return R2A_ERR_NO_MEMORY;
     if (media.source == IR_SOURCE_FILE_ID && !w->is_native)
         return refuse(w, S("an image by file id cannot be carried to this upstream"));
@@ -87,7 +87,7 @@ static enum r2a_err write_document(struct anthropic_writer *w, const struct part
     struct text text;
     uint32_t written = 0;
 
-    if (!media_read(view, w->brief->arena, &media))
+    if (!media_read(view, brief_scratch(w->brief), &media))
         return R2A_ERR_NO_MEMORY;
     if (media.source == IR_SOURCE_BASE64 && slice_eq(slice_head(media.mime, 6), S("image/")))
         return write_image(w, view, flags); /* a file that is an image (2.4) */
@@ -98,7 +98,7 @@ static enum r2a_err write_document(struct anthropic_writer *w, const struct part
             return R2A_ERR_INVALID;
         rope_put(out, S("]}"));
     } else if (media.is_text) {
-        if (!media_text(&media, w->brief->arena, &text))
+        if (!media_text(&media, brief_scratch(w->brief), &text))
             return refuse(w, S("a text file is not valid base64 of UTF-8"));
         rope_put(out, S("{\"type\":\"text\",\"media_type\":\"text/plain\",\"data\":\""));
         text_write_escaped(out, text);
@@ -157,7 +157,7 @@ static enum r2a_err write_nested(struct anthropic_writer *w, uint32_t index, uin
     struct part_view view;
     uint8_t flags;
 
-    if (!part_read(w->tape, index, w->brief->arena, &view))
+    if (!part_read(w->tape, index, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     flags = view.open->flags & (uint8_t)~IR_CACHE_MARK; /* only whole results carry marks */
     if (view.open->what == IR_PART_TEXT && text_is_blank(view.text))
@@ -182,7 +182,7 @@ static enum r2a_err write_nested(struct anthropic_writer *w, uint32_t index, uin
         break;
     }
     rope_put(w->out, S("{\"type\":\"text\",\"text\":\""));
-    part_write_text(w->tape, index, w->brief->arena, w->out);
+    part_write_text(w->tape, index, brief_scratch(w->brief), w->out);
     rope_put(w->out, S("\"}"));
     return R2A_OK;
 }
@@ -207,7 +207,7 @@ static enum r2a_err write_id(struct anthropic_writer *w, struct text id)
 {
     struct slice fitted;
 
-    if (!id_fit(id, ID_AM, w->brief->arena, &fitted))
+    if (!id_fit(id, ID_AM, brief_scratch(w->brief), &fitted))
         return R2A_ERR_NO_MEMORY;
     text_write_escaped(w->out, text_plain(fitted));
     return R2A_OK;
@@ -220,7 +220,7 @@ static enum r2a_err write_call(struct anthropic_writer *w, const struct mend_par
     struct text space, name = mend_call_name(&w->mend, part, &space);
     struct slice wire = names_wire(&w->names, name, space);
 
-    if (!part_read(w->tape, part->event, w->brief->arena, &view))
+    if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     rope_put(out, S("{\"type\":\"tool_use\",\"id\":\""));
     if (write_id(w, mend_call_id(&w->mend, part)) != R2A_OK)
@@ -249,12 +249,12 @@ static enum r2a_err write_result(struct anthropic_writer *w, const struct mend_p
     rope_put_char(out, '"');
     if (part->event == MEND_NONE) {
         rope_put(out, S(",\"content\":\"" MEND_NO_RESULT "\""));
-    } else if (!part_read(w->tape, part->event, w->brief->arena, &view)) {
+    } else if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view)) {
         return R2A_ERR_NO_MEMORY;
     } else if (view.nested_count == 1 && w->tape->events[view.nested_first].what == IR_PART_TEXT) {
         struct part_view text;
 
-        if (!part_read(w->tape, view.nested_first, w->brief->arena, &text))
+        if (!part_read(w->tape, view.nested_first, brief_scratch(w->brief), &text))
             return R2A_ERR_NO_MEMORY;
         if (text.text.len > 0) {
             rope_put(out, S(",\"content\":\""));
@@ -282,7 +282,7 @@ static void write_text_block(struct anthropic_writer *w, const struct mend_part 
     if (w->is_native && part->event != MEND_NONE && part->kind == IR_PART_TEXT) {
         struct part_view view;
 
-        if (part_read(w->tape, part->event, w->brief->arena, &view) &&
+        if (part_read(w->tape, part->event, brief_scratch(w->brief), &view) &&
             part_has(&view, IR_FIELD_CITATIONS)) {
             rope_put(w->out, S(",\"citations\":"));
             rope_borrow(w->out, text_bytes(part_field(&view, IR_FIELD_CITATIONS)));
@@ -327,7 +327,7 @@ static enum r2a_err write_part(struct anthropic_writer *w, const struct mend_par
     case IR_PART_OPAQUE:
         break;
     }
-    if (!part_read(w->tape, part->event, w->brief->arena, &view))
+    if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     if (part->kind == IR_PART_IMAGE)
         return write_image(w, &view, part->flags);

@@ -273,7 +273,7 @@ static enum r2a_err write_stops(struct anthropic_writer *w)
 
     if (max == 0)
         return R2A_OK;
-    picked = arena_take(w->brief->arena, max * sizeof(*picked));
+    picked = arena_take(brief_scratch(w->brief), max * sizeof(*picked));
     if (picked == NULL)
         return R2A_ERR_NO_MEMORY;
     count = stops_pick(&w->params, true, picked, max, w->loss);
@@ -381,8 +381,9 @@ static enum r2a_err write_tool(struct anthropic_writer *w, const struct names_to
     if (tool->is_wrapped)
         rope_put(out, S("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
                         "\"required\":[\"input\"]}"));
-    else if (!anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA), w->brief->arena,
-                                          w->brief->random[0], &w->schemas_left))
+    else if (!anthropic_write_tool_schema(out, part_field(view, IR_FIELD_SCHEMA),
+                                          brief_scratch(w->brief), w->brief->random[0],
+                                          &w->schemas_left))
         return fault_param(w->fault, S("tools"),
                            S("the schema of a tool is too large to be rewritten"));
     if (part_number(view, IR_FIELD_STRICT, 0) == 1 &&
@@ -406,7 +407,7 @@ static enum r2a_err write_tools(struct anthropic_writer *w, const struct plan *p
 
         if (w->names.tools[i].is_dropped)
             continue;
-        if (!part_read(w->tape, w->names.tools[i].event, w->brief->arena, &view))
+        if (!part_read(w->tape, w->names.tools[i].event, brief_scratch(w->brief), &view))
             return R2A_ERR_NO_MEMORY;
         if (!is_first)
             rope_put_char(w->out, ',');
@@ -493,7 +494,7 @@ static void lose_params(struct anthropic_writer *w)
     for (uint32_t i = 0; i < w->params.modalities_count; i++)
         if (!text_is_nocase(w->params.modalities[i], S("text")))
             params_lose(&w->params, IR_PARAM_MODALITIES, w->loss);
-    tape_lose_ext(w->tape, w->brief->arena, w->is_native, w->loss);
+    tape_lose_ext(w->tape, brief_scratch(w->brief), w->is_native, w->loss);
 }
 
 static void write_rest(struct anthropic_writer *w)
@@ -530,7 +531,7 @@ static enum r2a_err prepare(struct anthropic_writer *w, struct plan *plan)
     enum r2a_err err;
     uint32_t marks;
 
-    if (!params_read(w->tape, w->brief->arena, &w->params))
+    if (!params_read(w->tape, brief_scratch(w->brief), &w->params))
         return R2A_ERR_NO_MEMORY;
     w->is_native = text_is(w->params.dialect, S("anthropic"));
     err = params_refuse_foreign(&w->params, false, w->fault);
@@ -596,7 +597,7 @@ enum r2a_err anthropic_request_encode(const struct ir_tape *tape, const struct t
                                       struct brief *brief, struct rope *out, struct loss *loss,
                                       struct fault *fault)
 {
-    struct anthropic_writer *w = arena_take_zero(brief->arena, sizeof(*w));
+    struct anthropic_writer *w = arena_take_zero(brief_scratch(brief), sizeof(*w));
     struct plan plan = {0};
     enum r2a_err err;
 

@@ -84,8 +84,8 @@ static enum r2a_err put_signature(struct reading *r, uint32_t part, const struct
     if (value.len == 0)
         return R2A_OK;
     if (text_starts(value, S("Z3cxL"))) { /* "gw1." */
-        if (!text_to_plain(value, r->brief->arena, &plain) ||
-            (to = arena_take(r->brief->arena, base64_decoded_max(plain.len))) == NULL)
+        if (!text_to_plain(value, brief_scratch(r->brief), &plain) ||
+            (to = arena_take(brief_scratch(r->brief), base64_decoded_max(plain.len))) == NULL)
             return read_fail_sink(r, R2A_ERR_NO_MEMORY);
         if ((base64_decode(to, plain, BASE64_PADDED, &size) ||
              base64_decode(to, plain, BASE64_UNPADDED, &size) ||
@@ -123,7 +123,7 @@ static struct text plain_base64(struct reading *r, struct text data)
         (len % 4 == 0 && memchr(data.ptr, '-', len) == NULL && memchr(data.ptr, '_', len) == NULL))
         return data;
     padding = (4 - len % 4) % 4;
-    to = arena_take(r->brief->arena, (size_t)len + 4);
+    to = arena_take(brief_scratch(r->brief), (size_t)len + 4);
     if (to == NULL || padding == 3)
         return data;
     for (uint32_t i = 0; i < len; i++)
@@ -238,7 +238,7 @@ static enum r2a_err read_file(struct reading *r, const struct member *members, u
 static enum r2a_err derive_id(struct contents *c, uint32_t part, struct text name,
                               struct slice args, struct text *id)
 {
-    struct arena *arena = c->r->brief->arena;
+    struct arena *arena = brief_scratch(c->r->brief);
     char *to = arena_take(arena, ID_DERIVED_BYTES);
     size_t size = 48 + (size_t)name.len + args.len;
     char *seed = arena_take(arena, size);
@@ -262,7 +262,7 @@ static enum r2a_err add_pending(struct contents *c, struct text given, struct te
                                 struct text name)
 {
     if (c->pending == NULL)
-        c->pending = arena_take(c->r->brief->arena, PENDING_MAX * sizeof(*c->pending));
+        c->pending = arena_take(brief_scratch(c->r->brief), PENDING_MAX * sizeof(*c->pending));
     if (c->pending == NULL)
         return read_fail_sink(c->r, R2A_ERR_NO_MEMORY);
     if (c->pending_count == PENDING_MAX)

@@ -173,7 +173,8 @@ static enum r2a_err put_number(struct reading *r, const struct member *config, e
 
         if (str_find_char(raw, '.') < raw.len || str_find_char(raw, 'e') < raw.len ||
             str_find_char(raw, 'E') < raw.len)
-            raw = arena_copy(r->brief->arena, slice_of(digits, str_from_i64(digits, number)));
+            raw =
+                arena_copy(brief_scratch(r->brief), slice_of(digits, str_from_i64(digits, number)));
         if (raw.len == 0)
             return read_fail_sink(r, R2A_ERR_NO_MEMORY);
     }
@@ -195,7 +196,7 @@ static enum r2a_err put_strings(struct reading *r, const struct member *config, 
         if (!member_is(&item, JSON_STRING))
             return read_refuse_type(r, (struct slice){0}, item.kind, S("a string"));
         if (param == IR_PARAM_MODALITIES) { /* enum names, of no case elsewhere */
-            char *lower = arena_take(r->brief->arena, value.len + 1);
+            char *lower = arena_take(brief_scratch(r->brief), value.len + 1);
 
             if (lower == NULL)
                 return read_fail_sink(r, R2A_ERR_NO_MEMORY);
@@ -251,7 +252,7 @@ static enum r2a_err put_format(struct reading *r, const struct member *config)
         READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, none, IR_FORMAT_JSON));
         return R2A_OK;
     }
-    lowered = schema_from_gemini(schema->raw, r->brief->arena, r->brief->mem);
+    lowered = schema_from_gemini(schema->raw, brief_scratch(r->brief), r->brief->mem);
     if (lowered.len == 0)
         return read_fail_sink(r, R2A_ERR_NO_MEMORY);
     r->brief->text_bytes += lowered.len;
@@ -263,7 +264,7 @@ static enum r2a_err put_format(struct reading *r, const struct member *config)
 static enum r2a_err put_level(struct reading *r, struct text level)
 {
     struct slice plain;
-    char *lower = arena_take(r->brief->arena, level.len + 1);
+    char *lower = arena_take(brief_scratch(r->brief), level.len + 1);
 
     if (lower == NULL)
         return read_fail_sink(r, R2A_ERR_NO_MEMORY);
@@ -469,7 +470,7 @@ static enum r2a_err put_function(struct reading *r, const struct member *functio
         READ_PUT(
             put_field(r->tape, IR_FIELD_DESCRIPTION, 0, member_text(&members[DESCRIPTION]), 0));
     if (member_is(schema, JSON_OBJECT)) {
-        lowered = schema_from_gemini(schema->raw, r->brief->arena, r->brief->mem);
+        lowered = schema_from_gemini(schema->raw, brief_scratch(r->brief), r->brief->mem);
         if (lowered.len == 0)
             return read_fail_sink(r, R2A_ERR_NO_MEMORY);
         READ_PUT(put_field(r->tape, IR_FIELD_SCHEMA, 0, text_json(lowered), 0));
@@ -520,7 +521,7 @@ static enum r2a_err put_tool(struct reading *r, const struct member *tool)
         if (!is_functions) {
             r->brief->text_bytes += value.raw.len;
             READ_PUT(put_open(r->tape, IR_TOOL, IR_TOOL_SERVER, 0, 0,
-                              camel_of(key, r->brief->arena), none));
+                              camel_of(key, brief_scratch(r->brief)), none));
             READ_PUT(put_field(r->tape, IR_FIELD_RAW, 0, member_json(&value), 0));
             READ_PUT(put_plain(r->tape, IR_TOOL_END, IR_TOOL_SERVER));
             r->brief->has_tools = true;

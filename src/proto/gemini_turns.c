@@ -76,7 +76,7 @@ static enum r2a_err write_media(struct gemini_writer *w, const struct part_view 
     struct media media;
     struct slice mime;
 
-    if (!media_read(view, w->brief->arena, &media))
+    if (!media_read(view, brief_scratch(w->brief), &media))
         return R2A_ERR_NO_MEMORY;
     mime = media.mime;
     if (media.kind == IR_PART_AUDIO && mime.len == 0)
@@ -113,8 +113,9 @@ static bool is_media(struct gemini_writer *w, uint32_t event)
     case IR_PART_VIDEO:
         return true;
     case IR_PART_FILE:
-        return part_read(w->tape, event, w->brief->arena, &view) && view.nested_count == 0 &&
-               media_read(&view, w->brief->arena, &media) && !media.is_text;
+        return part_read(w->tape, event, brief_scratch(w->brief), &view) &&
+               view.nested_count == 0 && media_read(&view, brief_scratch(w->brief), &media) &&
+               !media.is_text;
     default:
         return false;
     }
@@ -157,7 +158,7 @@ static enum r2a_err write_call(struct place *place, const struct mend_part *part
     struct gemini_writer *w = place->w;
     struct part_view view;
 
-    if (!part_read(w->tape, part->event, w->brief->arena, &view))
+    if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     begin_part(place);
     rope_put(w->out, S("{\"functionCall\":{"));
@@ -188,7 +189,7 @@ static enum r2a_err write_result_media(struct place *place, uint32_t event, bool
         if (is_media(w, i)) {
             enum r2a_err err;
 
-            if (!part_read(w->tape, i, w->brief->arena, &view))
+            if (!part_read(w->tape, i, brief_scratch(w->brief), &view))
                 return R2A_ERR_NO_MEMORY;
             if (!is_nested)
                 begin_part(place);
@@ -223,16 +224,16 @@ static enum r2a_err write_result(struct place *place, const struct mend_part *pa
         rope_put(w->out, S("{\"error\":\"" MEND_NO_RESULT "\"}}}"));
         return R2A_OK;
     }
-    if (!part_read(w->tape, part->event, w->brief->arena, &view))
+    if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     if (w->is_native && part_has(&view, IR_FIELD_RAW)) {
         rope_borrow(w->out, text_bytes(part_field(&view, IR_FIELD_RAW)));
     } else {
         rope_put(w->out, is_error ? S("{\"error\":\"") : S("{\"output\":\""));
-        result_write_text(w->tape, part->event, false, w->brief->arena, w->out);
+        result_write_text(w->tape, part->event, false, brief_scratch(w->brief), w->out);
         rope_put(w->out, S("\"}"));
     }
-    result_sum(w->tape, part->event, w->brief->arena, &sum);
+    result_sum(w->tape, part->event, brief_scratch(w->brief), &sum);
     if (sum.media_count > 0 && w->target->profile.gg_fr_parts) {
         rope_put(w->out, S(",\"parts\":["));
         err = write_result_media(place, part->event, true, &written);
@@ -251,7 +252,7 @@ static enum r2a_err write_returned(struct place *place, const struct mend_part *
 
     if (part->event == MEND_NONE || w->target->profile.gg_fr_parts)
         return R2A_OK;
-    result_sum(w->tape, part->event, w->brief->arena, &sum);
+    result_sum(w->tape, part->event, brief_scratch(w->brief), &sum);
     if (sum.media_count == 0)
         return R2A_OK;
     begin_part(place);
@@ -303,7 +304,7 @@ static enum r2a_err write_part(struct place *place, const struct mend_part *part
     enum r2a_err err;
 
     if (part->event != MEND_NONE && is_media(w, part->event)) {
-        if (!part_read(w->tape, part->event, w->brief->arena, &view))
+        if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
             return R2A_ERR_NO_MEMORY;
         begin_part(place);
         err = write_media(w, &view);
@@ -311,7 +312,7 @@ static enum r2a_err write_part(struct place *place, const struct mend_part *part
         return err;
     }
     if (part->kind == IR_PART_OPAQUE) {
-        if (!part_read(w->tape, part->event, w->brief->arena, &view))
+        if (!part_read(w->tape, part->event, brief_scratch(w->brief), &view))
             return R2A_ERR_NO_MEMORY;
         begin_part(place);
         rope_borrow(w->out, text_bytes(view.text));

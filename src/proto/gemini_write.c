@@ -113,8 +113,8 @@ static enum r2a_err write_schema(struct gemini_writer *w, struct text schema, st
         schema_write_bare(w->out, text_bytes(schema));
         return R2A_OK;
     }
-    result = schema_write_gemini(&written, text_bytes(schema), is_parameters, w->brief->arena,
-                                 &w->schemas);
+    result = schema_write_gemini(&written, text_bytes(schema), is_parameters,
+                                 brief_scratch(w->brief), &w->schemas);
     err = check_schema(w, result, param);
     if (err == R2A_OK && result == SCHEMA_WRITTEN) {
         rope_put(w->out, openapi);
@@ -142,7 +142,7 @@ static enum r2a_err write_function(struct gemini_writer *w, const struct names_t
     struct rope *out = w->out;
     struct part_view view;
 
-    if (!part_read(w->tape, tool->event, w->brief->arena, &view))
+    if (!part_read(w->tape, tool->event, brief_scratch(w->brief), &view))
         return R2A_ERR_NO_MEMORY;
     rope_put(out, S("{\"name\":\""));
     text_write_escaped(out, text_plain(tool->wire));
@@ -207,7 +207,7 @@ static enum r2a_err write_tools(struct gemini_writer *w, const struct plan *plan
 
         if (tool->kind != IR_TOOL_SERVER || tool->is_dropped)
             continue;
-        if (!part_read(w->tape, tool->event, w->brief->arena, &view))
+        if (!part_read(w->tape, tool->event, brief_scratch(w->brief), &view))
             return R2A_ERR_NO_MEMORY;
         rope_put(w->out, is_first ? S("{\"") : S(",{\""));
         is_first = false;
@@ -543,7 +543,7 @@ static void lose_params(struct gemini_writer *w)
         params_lose(&w->params, IR_PARAM_STORE, w->loss);
     if (!w->is_native)
         params_lose(&w->params, IR_PARAM_SAFETY, w->loss);
-    tape_lose_ext(w->tape, w->brief->arena, w->is_native, w->loss);
+    tape_lose_ext(w->tape, brief_scratch(w->brief), w->is_native, w->loss);
 }
 
 static enum r2a_err prepare(struct gemini_writer *w, struct plan *plan)
@@ -562,7 +562,7 @@ static enum r2a_err prepare(struct gemini_writer *w, struct plan *plan)
     };
     enum r2a_err err;
 
-    if (!params_read(w->tape, w->brief->arena, &w->params))
+    if (!params_read(w->tape, brief_scratch(w->brief), &w->params))
         return R2A_ERR_NO_MEMORY;
     w->is_native = text_is(w->params.dialect, S("gemini"));
     err = w->is_native ? R2A_OK : params_refuse_foreign(&w->params, true, w->fault);
@@ -583,7 +583,7 @@ enum r2a_err gemini_request_encode(const struct ir_tape *tape, const struct targ
                                    struct brief *brief, struct rope *out, struct loss *loss,
                                    struct fault *fault)
 {
-    struct gemini_writer *w = arena_take_zero(brief->arena, sizeof(*w));
+    struct gemini_writer *w = arena_take_zero(brief_scratch(brief), sizeof(*w));
     bool is_count = brief->operation == BRIEF_COUNT;
     struct plan plan = {0};
     enum r2a_err err;

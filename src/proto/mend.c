@@ -610,7 +610,7 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
     uint32_t used = 0;
     enum r2a_err err;
 
-    *mend = (struct mend){.tape = tape, .arena = brief->scratch ? brief->scratch : brief->arena};
+    *mend = (struct mend){.tape = tape, .arena = brief_scratch(brief)};
     brief->minter = target->minter;
     if (tape->count > 0 && tape->events[0].kind == IR_BEGIN)
         mend->dialect = tape->events[0].u.open.id;

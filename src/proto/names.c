@@ -222,7 +222,7 @@ static bool write_brief(struct names *names, struct brief *brief)
             count += differs(names, &names->tools[i]);
     if (count == 0)
         return true;
-    brief->names = arena_take_zero(names->arena, count * sizeof(*brief->names));
+    brief->names = arena_take_zero(brief->arena, count * sizeof(*brief->names));
     if (brief->names == NULL)
         return false;
     for (uint32_t i = 0; i < names->tools_count; i++) {
@@ -242,7 +242,8 @@ enum r2a_err names_build(struct names *names, const struct ir_tape *tape, struct
 {
     uint32_t count = 0;
 
-    *names = (struct names){.rules = rules, .arena = brief->arena, .seed = brief->random[0]};
+    *names =
+        (struct names){.rules = rules, .arena = brief_scratch(brief), .seed = brief->random[0]};
     for (uint32_t i = 0; i < tape->count && tape->events[i].kind != IR_TURN; i++)
         count += tape->events[i].kind == IR_TOOL;
     brief->names = NULL;

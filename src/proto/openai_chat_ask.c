@@ -481,7 +481,7 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
         .tape = tape,
         .target = target,
         .brief = brief,
-        .arena = brief->arena,
+        .arena = brief_scratch(brief),
         .out = out,
         .loss = loss,
         .fault = fault,
@@ -501,7 +501,7 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
     enum r2a_err err;
 
     *fault = fault_of(FAULT_OVERLOAD, S("The gateway is out of memory."));
-    if (!params_read(tape, brief->arena, &ask.params))
+    if (!params_read(tape, brief_scratch(brief), &ask.params))
         return R2A_ERR_NO_MEMORY;
     err = text_is(ask.params.dialect, S("openai"))
               ? R2A_OK
@@ -511,7 +511,7 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
     if (err == R2A_OK)
         err = mend_build(&ask.mend, tape, &mend_rules, target, brief, loss, fault);
     if (err == R2A_OK) {
-        tape_lose_ext(tape, brief->arena, false, loss);
+        tape_lose_ext(tape, brief_scratch(brief), false, loss);
         err = write_request(&ask);
     }
     return err;

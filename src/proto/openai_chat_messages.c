@@ -76,7 +76,8 @@ static const struct slice part_names[PART_MEMBERS] = {
 
 static enum r2a_err put_media_url(struct reading *r, uint32_t part, struct text url)
 {
-    enum r2a_err err = media_put_url(r->tape, r->brief->arena, part, url, (struct slice){0});
+    enum r2a_err err =
+        media_put_url(r->tape, brief_scratch(r->brief), part, url, (struct slice){0});
 
     if (err == R2A_ERR_INVALID)
         return read_refuse_value(r, (struct slice){0}, S(": not a usable URL or data URL."));
@@ -338,7 +339,7 @@ static enum r2a_err note_call(struct history *h, struct text id, struct text nam
         return R2A_OK;
     if (h->calls_count == h->calls_room) {
         uint32_t room = h->calls_room == 0 ? 8 : h->calls_room * 2;
-        struct call *calls = arena_take(r->brief->arena, room * sizeof(*calls));
+        struct call *calls = arena_take(brief_scratch(r->brief), room * sizeof(*calls));
 
         if (calls == NULL)
             return read_fail_sink(r, R2A_ERR_NO_MEMORY);
@@ -383,7 +384,7 @@ static enum r2a_err make_id(struct history *h, struct text name, struct text arg
 {
     struct reading *r = h->r;
     struct rope seed = {.mem = r->brief->mem};
-    char *to = arena_take(r->brief->arena, ID_DERIVED_BYTES);
+    char *to = arena_take(brief_scratch(r->brief), ID_DERIVED_BYTES);
     char *bytes;
 
     rope_put_u64(&seed, h->ids_made++);
@@ -391,7 +392,7 @@ static enum r2a_err make_id(struct history *h, struct text name, struct text arg
     text_write_plain(&seed, name);
     rope_put_char(&seed, ' ');
     text_write_plain(&seed, args);
-    bytes = seed.err == R2A_OK ? arena_take(r->brief->arena, seed.bytes + 1) : NULL;
+    bytes = seed.err == R2A_OK ? arena_take(brief_scratch(r->brief), seed.bytes + 1) : NULL;
     if (to != NULL && bytes != NULL) {
         rope_copy_out(&seed, bytes);
         id_derive(slice_of(bytes, seed.bytes), to);

@@ -541,7 +541,7 @@ enum r2a_err openai_responses_request_encode(const struct ir_tape *tape,
         .tape = tape,
         .target = target,
         .brief = brief,
-        .arena = brief->arena,
+        .arena = brief_scratch(brief),
         .out = out,
         .loss = loss,
         .fault = fault,
@@ -557,12 +557,12 @@ enum r2a_err openai_responses_request_encode(const struct ir_tape *tape,
     };
 
     *fault = fault_of(FAULT_OVERLOAD, S("The gateway is out of memory."));
-    if (!params_read(tape, brief->arena, &ask.params))
+    if (!params_read(tape, brief_scratch(brief), &ask.params))
         return R2A_ERR_NO_MEMORY;
     ASK_TRY(params_refuse_foreign(&ask.params, false, fault));
     mend_rules.hoists_system = hoists_system(&ask);
     ASK_TRY(names_build(&ask.names, tape, names_rules, brief, fault));
     ASK_TRY(mend_build(&ask.mend, tape, &mend_rules, target, brief, loss, fault));
-    tape_lose_ext(tape, brief->arena, false, loss);
+    tape_lose_ext(tape, brief_scratch(brief), false, loss);
     return write_request(&ask);
 }

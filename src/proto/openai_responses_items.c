@@ -208,7 +208,8 @@ static enum r2a_err put_text_part(struct reading *r, uint8_t what, uint8_t flags
 
 static enum r2a_err put_media_url(struct reading *r, uint32_t part, struct text url)
 {
-    enum r2a_err err = media_put_url(r->tape, r->brief->arena, part, url, (struct slice){0});
+    enum r2a_err err =
+        media_put_url(r->tape, brief_scratch(r->brief), part, url, (struct slice){0});
 
     if (err == R2A_ERR_INVALID)
         return read_refuse_value(r, (struct slice){0}, S(": not a usable URL or data URL."));

@@ -177,7 +177,8 @@ static void note_unknown(void *context, struct text key, const struct member *va
     if (value->is_null || unknowns->err != R2A_OK)
         return;
     if (unknowns->prefix.len > 0) {
-        char *to = arena_take(unknowns->reading->brief->arena, unknowns->prefix.len + key.len);
+        char *to =
+            arena_take(brief_scratch(unknowns->reading->brief), unknowns->prefix.len + key.len);
 
         if (to == NULL) {
             unknowns->err = R2A_ERR_NO_MEMORY;
@@ -278,7 +279,7 @@ static void keep_key(void *context, struct text key, const struct member *value)
 enum r2a_err read_root(struct reading *r, const struct slice *names, uint32_t count,
                        uint32_t unique, struct member *root, struct read_later **later)
 {
-    struct keeping keeping = {.arena = r->brief->arena, .end = later};
+    struct keeping keeping = {.arena = brief_scratch(r->brief), .end = later};
     struct json_scan scan;
     int twice = -1;
 

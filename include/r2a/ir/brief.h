@@ -75,6 +75,12 @@ const struct brief_name *brief_name_of(const struct brief *brief, struct text wi
  * length. `index` tells ids of one exchange apart: the same index gives the same id. */
 size_t brief_make_id(const struct brief *brief, uint32_t index, struct slice prefix, char *out);
 
+/* For what is needed while a request is read and written, and not by its answer. */
+static inline struct arena *brief_scratch(const struct brief *brief)
+{
+    return brief->scratch != NULL ? brief->scratch : brief->arena;
+}
+
 /* The local estimate of tokens: bytes / 4 of text, 1600 an image (conversion.md 4). */
 static inline uint64_t brief_estimate(const struct brief *brief)
 {
