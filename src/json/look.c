@@ -7,7 +7,8 @@
 #include "find.h"
 #include "lex.h"
 
-#define DECODE_BYTES 1024u /* decoded at once on the stack */
+#define DECODE_BYTES  1024u /* decoded at once on the stack */
+#define RUN_BYTES_MAX 256   /* few look beyond the first run, and a text may be an image */
 
 struct reader {
     const char *p;
@@ -32,13 +33,15 @@ static inline bool reader_next(struct reader *reader, struct slice *run)
 
     if (reader->p == reader->end)
         return false;
+    if (stop - reader->p > RUN_BYTES_MAX)
+        stop = reader->p + RUN_BYTES_MAX;
     if (reader->is_escaped) {
         if (*reader->p == '\\') {
             run->len = lex_decode(&reader->p, reader->end, reader->unit);
             run->ptr = reader->unit;
             return true;
         }
-        stop = find_first(reader->p, reader->end, FIND_BACKSLASH);
+        stop = find_first(reader->p, stop, FIND_BACKSLASH);
     }
     *run = slice_between(reader->p, stop);
     reader->p = stop;

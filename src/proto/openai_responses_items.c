@@ -143,11 +143,9 @@ enum r2a_err openai_responses_item_tools_decode(struct reading *r, const struct 
     struct member item, members[array_count(names)];
     struct json_scan scan;
 
-    /* Few requests have such items: one look instead of one more pass. (What is looked for begins
-     * with a character that base64 has not.) */
-    if (!member_is(input, JSON_ARRAY) ||
-        (str_find(input->raw, S("_tools\"")) == input->raw.len &&
-         str_find(input->raw, S("_search_output\"")) == input->raw.len))
+    /* Few requests have such items: one look instead of one more pass. */
+    if (!member_is(input, JSON_ARRAY) || (!read_mentions(r, input->raw, S("_tools\"")) &&
+                                          !read_mentions(r, input->raw, S("_search_output\""))))
         return R2A_OK;
     read_enter(r, S("input"));
     read_open(r, &scan, input->raw);

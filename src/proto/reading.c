@@ -247,6 +247,25 @@ void read_open(struct reading *r, struct json_scan *scan, struct slice raw)
     (void)json_next(scan); /* the bracket: its kind was looked at */
 }
 
+bool read_mentions(const struct reading *r, struct slice raw, struct slice words)
+{
+    const char *const end = raw.ptr + raw.len;
+    uint32_t count = r->memo != NULL ? r->memo->count : 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const char *begin = r->memo->spans[i].begin;
+        struct slice stretch;
+
+        if (begin < raw.ptr || begin >= end)
+            continue;
+        stretch = slice_between(raw.ptr, begin);
+        if (str_find(stretch, words) < stretch.len)
+            return true;
+        raw = slice_between(r->memo->spans[i].end, end);
+    }
+    return str_find(raw, words) < raw.len;
+}
+
 /* --- the root --- */
 
 /* A loss report names LOSS_NAMES_MAX; what a hostile body has beyond this is not worth memory. */

@@ -61,6 +61,10 @@ enum r2a_err read_entered(struct reading *r, struct json_scan *scan, const struc
                           uint32_t count, struct member *members, const char *prefix,
                           struct slice *raw);
 
+/* Whether `words` occur in a part of the body, outside its long strings (an image is not looked
+ * through once more). */
+bool read_mentions(const struct reading *r, struct slice raw, struct slice words);
+
 /* The members of the root. Its unknown ones wait for BEGIN, which needs the model: they are kept in
  * the arena until read_put_later. `unique`: a second occurrence of a name up to this index is a
  * 400, because somebody else acts on it. */

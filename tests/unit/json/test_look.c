@@ -137,6 +137,28 @@ Test(json_look, knows_blank_text)
     cr_assert_not(text_is_blank(escaped("\\f")));
 }
 
+/* Longer than what is looked at in one step, with and without escapes. */
+Test(json_look, long_texts_are_read_in_steps)
+{
+    static char spaces[1000], word[1000];
+    struct text text;
+
+    memset(spaces, ' ', sizeof(spaces));
+    memset(word, 'a', sizeof(word));
+    cr_assert(text_is_blank(text_escaped(slice_of(spaces, sizeof(spaces)))));
+    cr_assert_eq(text_trim(text_plain(slice_of(spaces, sizeof(spaces)))).len, 0);
+    cr_assert(text_starts(text_escaped(slice_of(word, 1000)), slice_of(word, 999)));
+    cr_assert(text_eq(text_escaped(slice_of(word, 1000)), text_plain(slice_of(word, 1000))));
+    cr_assert_not(text_eq(text_escaped(slice_of(word, 999)), text_escaped(slice_of(word, 1000))));
+    word[600] = ' ';
+    cr_assert_eq(text_trim(text_escaped(slice_of(word, 1000))).len, 1000);
+    spaces[700] = 'x';
+    text = text_trim(text_escaped(slice_of(spaces, sizeof(spaces))));
+    cr_assert(slice_eq(text_bytes(text), S("x")));
+    memcpy(word + 510, "\\u0061", 6);
+    cr_assert_eq(text_plain_len(text_escaped(slice_of(word, 1000))), 995);
+}
+
 Test(json_look, trims_both_ends)
 {
     static const struct {

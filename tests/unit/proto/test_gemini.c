@@ -139,6 +139,26 @@ Test(gemini, regression_54_candidates_where_nobody_gives_them)
     expect_refused(&kit, translate(&kit, GG, AM, body), "n>1");
 }
 
+/* Wherever the one letter of the URL-safe alphabet stands. */
+Test(gemini, url_safe_base64_becomes_what_everybody_takes)
+{
+    for (int at = 0; at < 200; at++) {
+        char data[201], json[512];
+        struct slice out;
+
+        memset(data, 'A', 200);
+        data[at] = at % 2 == 0 ? '-' : '_';
+        data[200] = '\0';
+        snprintf(json, sizeof(json),
+                 "{'contents':[{'role':'user','parts':[{'inlineData':{'mimeType':'image/png',"
+                 "'data':'%s'}}]}]}",
+                 data);
+        out = translate(&kit, GG, AM, json);
+        data[at] = at % 2 == 0 ? '+' : '/';
+        cr_expect(str_find(out, slice_of(data, 200)) < out.len, "at %d", at);
+    }
+}
+
 Test(gemini, files_that_only_google_has_are_refused_elsewhere)
 {
     expect_refused(&kit,

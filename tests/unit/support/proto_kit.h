@@ -80,6 +80,8 @@ static inline void kit_again(struct kit *kit)
     memset(&kit->fault, 0, sizeof(kit->fault));
     kit->brief.names = NULL;
     kit->brief.names_count = 0;
+    kit->brief.repeats = NULL;
+    kit->brief.repeats_count = 0;
     kit->brief.ids_made = 0;
 }
 
