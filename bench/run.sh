@@ -6,7 +6,7 @@
 #   bench/run.sh [--quick] [--only PART] [--out FILE]
 #
 # PART: requests, chunks, pairs, memory, gaps. Environment: R2A_BIN (default build/dist/ring2api), BUILD_DIR, R2A_GLIBC_BIN (default build/ring2api
-# when it is there: its distance to the static binary is printed). About 10 minutes; with --quick 4.
+# when it is there: its distance to the static binary is printed). About 12 minutes; with --quick 5.
 # CPU is the process clock of the program under test only, all its threads; nothing of wrk or the mock upstream counts.
 set -euo pipefail
 export LC_ALL=C
@@ -323,7 +323,8 @@ waiting() {
     [ -z "$own" ] || sleep 0.3
 }
 
-# pairs ROUNDS STREAMS: every client protocol before every upstream protocol
+# pairs ROUNDS IMAGE_ROUNDS STREAMS: every client protocol before every upstream protocol; those of one upstream, which are compared, one
+# after the other
 pairs() {
     local PART=pairs round client upstream pair
     say "pairs, $1 rounds"
@@ -332,15 +333,15 @@ pairs() {
             for client in $DIALECTS; do
                 pair="$client>$upstream"
                 take_requests request "$round" "$pair" 64 1024 1024 false
-                take_chunks chunk "$round" "$pair" 64 e2000 0.6 false
-                take_requests image "$round" "$pair" 2 5242880 1024 false image
+                take_chunks chunk "$round" "$pair" 64 e2000 0.5 false
+                [ "$round" -gt "$2" ] || take_requests image "$round" "$pair" 2 5242880 1024 false image
             done
         done
     done
     say "memory of the pairs"
     for upstream in $DIALECTS; do
         for client in $DIALECTS; do
-            waiting "$client>$upstream" false "$2"
+            waiting "$client>$upstream" false "$3"
         done
     done
 }
@@ -399,7 +400,7 @@ else
     fi
 fi
 if wants pairs; then
-    if $QUICK; then pairs 2 1000; else pairs 5 2000; fi
+    if $QUICK; then pairs 3 1 1000; else pairs 7 3 2000; fi
 fi
 if wants gaps; then
     if $QUICK; then gaps 2 2; else gaps 3 4; fi
