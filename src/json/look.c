@@ -184,6 +184,11 @@ size_t text_plain_len(struct text text)
     return len;
 }
 
+uint32_t text_simple_len(struct text text)
+{
+    return (uint32_t)(find_first(text.ptr, lex_end(text.ptr, text.len), FIND_STOP) - text.ptr);
+}
+
 bool text_is_blank(struct text text)
 {
     struct reader reader = reader_of(text);

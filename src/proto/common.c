@@ -558,6 +558,12 @@ uint32_t text_count_chars(struct text text)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < text.len; i++) {
+        uint32_t simple = text_simple_len((struct text){text.ptr + i, text.len - i, text.form});
+
+        count += simple;
+        i += simple;
+        if (i == text.len)
+            break;
         if (text.ptr[i] == '\\' && text.form == TEXT_ESCAPED && i + 1 < text.len) {
             i++;
             if (text.ptr[i] == 'u' && i + 4 < text.len) {

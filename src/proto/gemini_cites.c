@@ -36,12 +36,12 @@ static uint8_t last_width(const struct gemini_choice *choice)
     return choice->runs == NULL ? 0 : choice->runs->at[choice->runs->count - 1].width;
 }
 
-static void add_character(struct gemini_choice *choice, uint8_t width)
+static void add_characters(struct gemini_choice *choice, uint32_t count, uint8_t width)
 {
     if (last_width(choice) != width && choice->runs_count <= GEMINI_RUNS_MAX)
         add_run(choice, width);
-    choice->bytes += width;
-    choice->characters++;
+    choice->bytes += count * width;
+    choice->characters += count;
 }
 
 static uint32_t hex_of(const char *digits)
@@ -56,21 +56,28 @@ static uint32_t hex_of(const char *digits)
 void gemini_measure(struct gemini_choice *choice, struct text piece)
 {
     for (uint32_t i = 0; i < piece.len;) {
-        uint8_t c = (uint8_t)piece.ptr[i];
+        uint32_t simple = text_simple_len((struct text){piece.ptr + i, piece.len - i, piece.form});
+        uint8_t c;
 
+        if (simple > 0) {
+            add_characters(choice, simple, 1);
+            i += simple;
+            continue;
+        }
+        c = (uint8_t)piece.ptr[i];
         if (c != '\\' || piece.form != TEXT_ESCAPED) {
             uint8_t width = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 
-            add_character(choice, width);
+            add_characters(choice, 1, width);
             i += width;
         } else if (i + 5 < piece.len && piece.ptr[i + 1] == 'u') {
             uint32_t code = hex_of(piece.ptr + i + 2);
             bool is_pair = code >= 0xd800 && code < 0xdc00 && i + 11 < piece.len;
 
-            add_character(choice, is_pair ? 4 : code < 0x80 ? 1 : code < 0x800 ? 2 : 3);
+            add_characters(choice, 1, is_pair ? 4 : code < 0x80 ? 1 : code < 0x800 ? 2 : 3);
             i += is_pair ? 12 : 6;
         } else {
-            add_character(choice, 1);
+            add_characters(choice, 1, 1);
             i += 2;
         }
     }

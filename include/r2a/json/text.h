@@ -58,6 +58,9 @@ size_t text_plain_len(struct text text);
 bool text_is_blank(struct text text);
 /* Without the white space at both ends, or at the end; a part of the same bytes. */
 struct text text_trim(struct text text);
+/* The bytes at the front that are a character each and stand for themselves: up to the first quote,
+ * backslash, control or character beyond ASCII. */
+uint32_t text_simple_len(struct text text);
 struct text text_trim_end(struct text text);
 /* The decoded text as plain bytes: the same bytes when nothing needs decoding, else a copy in
  * `arena`. False: out of memory. */
