@@ -15,7 +15,7 @@ struct gemini_run {
 struct gemini_runs {
     struct gemini_runs *before;
     uint32_t count;
-    struct gemini_run at[64];
+    struct gemini_run at[20]; /* most texts are one run */
 };
 
 struct gemini_choice {

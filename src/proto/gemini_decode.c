@@ -1,4 +1,5 @@
 #include "gemini_answer.h"
+#include "mould.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
@@ -11,20 +12,42 @@
  * finishReason may stand on every chunk and is only remembered, the end of the bytes is the end of
  * the answer if one was seen. Sources arrive last and are put before their text is closed. */
 
+/* The vendor's counters. */
+enum counter {
+    COUNT_PROMPT,
+    COUNT_TOOL_PROMPT,
+    COUNT_CACHED,
+    COUNT_CANDIDATES,
+    COUNT_THOUGHTS,
+    COUNT_TOTAL,
+    COUNTERS
+};
+
+static const struct slice counter_names[COUNTERS] = {
+    [COUNT_PROMPT] = S_INIT("promptTokenCount"),
+    [COUNT_TOOL_PROMPT] = S_INIT("toolUsePromptTokenCount"),
+    [COUNT_CACHED] = S_INIT("cachedContentTokenCount"),
+    [COUNT_CANDIDATES] = S_INIT("candidatesTokenCount"),
+    [COUNT_THOUGHTS] = S_INIT("thoughtsTokenCount"),
+    [COUNT_TOTAL] = S_INIT("totalTokenCount"),
+};
+
 struct decoder {
     const struct target *target;
     const struct brief *brief;
     bool has_begun, has_ended, has_block, has_product;
     struct text block_words;                    /* arena */
     struct gemini_choice *choices[CHOICES_MAX]; /* arena, on first use */
-    /* the vendor's counters; GEMINI_HAS_* bits in `counted` */
-    uint32_t counted;
-    uint64_t prompt, tool_prompt, cached, candidates, thoughts;
+    uint32_t counted;                           /* bit per counter */
+    uint64_t counts[COUNTERS];
+    struct mould *mould; /* of chunks that are text and counters; arena, or NULL */
+    bool is_thought;     /* the text that comes out of it */
+    uint8_t counters[MOULD_HOLES_MAX];
+    uint8_t holes_count; /* the text, then `counters` */
 };
 
 _Static_assert(sizeof(struct decoder) <= GEMINI_DECODER_SIZE, "the row says how much to take");
-
-enum { HAS_PROMPT = 1, HAS_TOOL_PROMPT = 2, HAS_CACHED = 4, HAS_CANDIDATES = 8, HAS_THOUGHTS = 16 };
+_Static_assert(COUNTERS < MOULD_HOLES_MAX, "a chunk's text and all its counters");
 
 void gemini_decoder_init(void *decoder, const struct target *target, const struct brief *brief)
 {
@@ -61,48 +84,49 @@ static enum r2a_err put_error_body(struct decoder *d, struct ir_sink *sink, stru
 
 /* --- usage --- */
 
-static void count(struct decoder *d, const struct member *member, uint32_t bit, uint64_t *value)
+/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. They are told
+ * before the chunk's content: a Messages client reads the input's size in what comes first. */
+static enum r2a_err put_usage(const struct decoder *d, struct ir_sink *sink)
 {
-    int64_t number;
+    uint32_t counted = d->counted;
+    struct ir_usage usage = {
+        .input = d->counts[COUNT_PROMPT] + d->counts[COUNT_TOOL_PROMPT],
+        .tool_input = d->counts[COUNT_TOOL_PROMPT],
+        .cache_read = d->counts[COUNT_CACHED],
+        .output = d->counts[COUNT_CANDIDATES] + d->counts[COUNT_THOUGHTS],
+        .reasoning = d->counts[COUNT_THOUGHTS],
+        .has = (counted & (1u << COUNT_PROMPT | 1u << COUNT_TOOL_PROMPT) ? IR_HAS_INPUT : 0u) |
+               (counted & 1u << COUNT_TOOL_PROMPT ? IR_HAS_TOOL_INPUT : 0u) |
+               (counted & 1u << COUNT_CACHED ? IR_HAS_CACHE_READ : 0u) |
+               (counted & (1u << COUNT_CANDIDATES | 1u << COUNT_THOUGHTS) ? IR_HAS_OUTPUT : 0u) |
+               (counted & 1u << COUNT_THOUGHTS ? IR_HAS_REASONING : 0u),
+    };
 
-    if (!member_int(member, &number) || number < 0)
-        return;
-    *value = (uint64_t)number;
-    d->counted |= bit;
+    if (usage.has == 0)
+        return R2A_OK;
+    return ir_put(sink, &(struct ir_event){.kind = IR_USAGE, .u.usage = &usage});
 }
 
-/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. It is told
- * before the chunk's content: a Messages client reads the input's size in what comes first. */
+static void count(struct decoder *d, enum counter counter, struct slice number)
+{
+    int64_t value;
+
+    if (!json_number_int(number, &value) || value < 0)
+        return;
+    d->counts[counter] = (uint64_t)value;
+    d->counted |= 1u << counter;
+}
+
 static enum r2a_err read_usage(struct decoder *d, struct slice raw, struct ir_sink *sink)
 {
-    enum { PROMPT, TOOL_PROMPT, CACHED, CANDIDATES, THOUGHTS, NAMES };
-    static const struct slice names[NAMES] = {
-        S_INIT("promptTokenCount"), S_INIT("toolUsePromptTokenCount"),
-        S_INIT("cachedContentTokenCount"), S_INIT("candidatesTokenCount"),
-        S_INIT("thoughtsTokenCount")};
-    struct member found[NAMES];
-    struct ir_usage usage = {0};
+    struct member found[COUNTERS];
 
-    if (!members_of(raw, names, NAMES, found))
+    if (!members_of(raw, counter_names, COUNTERS, found))
         return R2A_OK;
-    count(d, &found[PROMPT], HAS_PROMPT, &d->prompt);
-    count(d, &found[TOOL_PROMPT], HAS_TOOL_PROMPT, &d->tool_prompt);
-    count(d, &found[CACHED], HAS_CACHED, &d->cached);
-    count(d, &found[CANDIDATES], HAS_CANDIDATES, &d->candidates);
-    count(d, &found[THOUGHTS], HAS_THOUGHTS, &d->thoughts);
-    if (d->counted == 0)
-        return R2A_OK;
-    usage.input = d->prompt + d->tool_prompt;
-    usage.tool_input = d->tool_prompt;
-    usage.cache_read = d->cached;
-    usage.output = d->candidates + d->thoughts;
-    usage.reasoning = d->thoughts;
-    usage.has = (d->counted & (HAS_PROMPT | HAS_TOOL_PROMPT) ? IR_HAS_INPUT : 0u) |
-                (d->counted & HAS_TOOL_PROMPT ? IR_HAS_TOOL_INPUT : 0u) |
-                (d->counted & HAS_CACHED ? IR_HAS_CACHE_READ : 0u) |
-                (d->counted & (HAS_CANDIDATES | HAS_THOUGHTS) ? IR_HAS_OUTPUT : 0u) |
-                (d->counted & HAS_THOUGHTS ? IR_HAS_REASONING : 0u);
-    return ir_put(sink, &(struct ir_event){.kind = IR_USAGE, .u.usage = &usage});
+    for (uint32_t i = 0; i < COUNTERS; i++)
+        if (member_is(&found[i], JSON_NUMBER))
+            count(d, (enum counter)i, found[i].raw);
+    return put_usage(d, sink);
 }
 
 /* --- candidates --- */
@@ -322,7 +346,11 @@ static bool is_complete(const struct decoder *d)
 struct quick {
     struct text text, id, model, reason;
     bool is_thought;
-    struct slice usage;
+    uint8_t counters_count;
+    struct quick_counter {
+        struct slice number;
+        uint8_t counter;
+    } counters[COUNTERS];
 };
 
 static bool quick_string(struct json_scan *scan, struct text *text)
@@ -392,6 +420,26 @@ static bool quick_candidate(struct json_scan *scan, struct quick *quick)
     return token == JSON_OBJECT_END && json_next(scan) == JSON_ARRAY_END;
 }
 
+/* The counters; details of them are of no interest. */
+static bool quick_usage(struct json_scan *scan, struct quick *quick)
+{
+    enum json_token token;
+
+    if (json_next(scan) != JSON_OBJECT)
+        return false;
+    while ((token = json_next(scan)) == JSON_KEY) {
+        int counter = json_key_index(scan, counter_names, COUNTERS);
+
+        token = json_next(scan);
+        if (counter >= 0 && token == JSON_NUMBER && quick->counters_count < COUNTERS)
+            quick->counters[quick->counters_count++] =
+                (struct quick_counter){scan->text, (uint8_t)counter};
+        else if (counter >= 0 || !json_skip_after(scan, token, NULL))
+            return false;
+    }
+    return token == JSON_OBJECT_END;
+}
+
 static bool quick_chunk(struct slice data, struct quick *quick)
 {
     struct json_scan scan;
@@ -405,8 +453,7 @@ static bool quick_chunk(struct slice data, struct quick *quick)
             if (!quick_candidate(&scan, quick))
                 return false;
         } else if (json_key_is(&scan, S("usageMetadata"))) {
-            token = json_next(&scan);
-            if (token != JSON_OBJECT || !json_skip_after(&scan, token, &quick->usage))
+            if (!quick_usage(&scan, quick))
                 return false;
         } else if (json_key_is(&scan, S("modelVersion"))) {
             if (!quick_string(&scan, &quick->model))
@@ -418,25 +465,64 @@ static bool quick_chunk(struct slice data, struct quick *quick)
     return token == JSON_OBJECT_END && json_next(&scan) == JSON_END && quick->text.len > 0;
 }
 
-static enum r2a_err tell_quick(struct decoder *d, const struct quick *quick, struct ir_sink *sink)
+static void make_mould(struct decoder *d, const struct quick *quick, struct slice data)
+{
+    struct mould_hole holes[MOULD_HOLES_MAX] = {{text_bytes(quick->text), MOULD_STRING}};
+
+    d->holes_count = 1;
+    d->is_thought = quick->is_thought;
+    for (uint32_t i = 0; i < quick->counters_count; i++) {
+        d->counters[d->holes_count] = quick->counters[i].counter;
+        holes[d->holes_count++] = (struct mould_hole){quick->counters[i].number, MOULD_NUMBER};
+    }
+    mould_make(&d->mould, d->brief->arena, data, holes, d->holes_count);
+}
+
+static enum r2a_err put_piece(struct decoder *d, struct text text, bool is_thought,
+                              struct ir_sink *sink)
 {
     struct gemini_choice *choice = choice_at(d, 0);
-    enum r2a_err err = R2A_OK;
+    enum r2a_err err;
 
     if (choice == NULL)
         return R2A_ERR_NO_MEMORY;
+    err = gemini_put_piece(choice, sink, is_thought ? IR_PART_REASON : IR_PART_TEXT, text);
+    d->has_product |= choice->has_product;
+    return err;
+}
+
+static enum r2a_err tell_cast(struct decoder *d, const struct slice *values, struct ir_sink *sink)
+{
+    enum r2a_err err = R2A_OK;
+
+    for (uint32_t i = 1; i < d->holes_count; i++)
+        count(d, (enum counter)d->counters[i], values[i]);
+    if (d->holes_count > 1)
+        err = put_usage(d, sink);
+    return err == R2A_OK ? put_piece(d, text_escaped(values[0]), d->is_thought, sink) : err;
+}
+
+static enum r2a_err tell_quick(struct decoder *d, const struct quick *quick, struct slice data,
+                               struct ir_sink *sink)
+{
+    enum r2a_err err = R2A_OK;
+
     if (!d->has_begun)
         err = put_open(sink, IR_BEGIN, 0, 0, 0, quick->id, quick->model);
     d->has_begun = true;
-    if (err == R2A_OK && quick->usage.len > 0)
-        err = read_usage(d, quick->usage, sink);
+    for (uint32_t i = 0; i < quick->counters_count; i++)
+        count(d, (enum counter)quick->counters[i].counter, quick->counters[i].number);
+    if (err == R2A_OK && quick->counters_count > 0)
+        err = put_usage(d, sink);
     if (err == R2A_OK)
-        err = gemini_put_piece(choice, sink, quick->is_thought ? IR_PART_REASON : IR_PART_TEXT,
-                               quick->text);
-    d->has_product |= choice->has_product;
+        err = put_piece(d, quick->text, quick->is_thought, sink);
+    if (err != R2A_OK)
+        return err;
     if (quick->reason.len > 0) {
-        choice->has_stop = true;
-        choice->stop = stop_of(quick->reason);
+        d->choices[0]->has_stop = true;
+        d->choices[0]->stop = stop_of(quick->reason);
+    } else {
+        make_mould(d, quick, data);
     }
     return err;
 }
@@ -448,12 +534,15 @@ static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_s
                                               S_INIT("usageMetadata"), S_INIT("modelVersion"),
                                               S_INIT("responseId"),    S_INIT("error")};
     struct member found[NAMES];
+    struct slice values[MOULD_HOLES_MAX];
     struct quick quick = {0};
     struct json_scan scan;
     enum r2a_err err = R2A_OK;
 
+    if (mould_fit(d->mould, data, values) && values[0].len > 0)
+        return tell_cast(d, values, sink);
     if (quick_chunk(data, &quick))
-        return tell_quick(d, &quick, sink);
+        return tell_quick(d, &quick, data, sink);
     json_open(&scan, data);
     if (json_next(&scan) != JSON_OBJECT ||
         !members_read(&scan, names, NAMES, found, NULL, NULL, NULL) ||

@@ -77,8 +77,8 @@ static struct slot *new_slot(struct decoder *d, uint8_t choice, int64_t index)
     slot->index = index;
     slot->choice = choice;
     d->slots[d->slots_count++] = slot;
-    if (d->mould != NULL && d->mould->kind == IR_PART_CALL)
-        d->mould->prefix_len = 0; /* the same index may mean another call from now on */
+    if (d->cast.kind == IR_PART_CALL)
+        mould_forget(d->mould); /* the same index may mean another call from now on */
     return slot;
 }
 
@@ -285,9 +285,7 @@ static void learn_args(struct decoder *d, struct slot *slot, const struct member
         return;
     }
     lesson->value = member_text(args);
-    lesson->slot = slot;
-    lesson->choice = slot->choice;
-    lesson->kind = IR_PART_CALL;
+    lesson->cast = (struct cast){.slot = slot, .choice = slot->choice, .kind = IR_PART_CALL};
 }
 
 static enum r2a_err put_tool_call(struct decoder *d, struct ir_sink *sink, uint8_t index,

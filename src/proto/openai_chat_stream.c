@@ -14,8 +14,6 @@
  * side until the end, because their fragments may interleave. The finish reason is only remembered:
  * some servers send more after it, and STOP is issued when the stream proves to be complete. */
 
-#define MISSES_MAX 8u /* moulds in a row that no chunk fitted: the server's chunks all differ */
-
 _Static_assert(sizeof(struct decoder) <= OPENAI_CHAT_DECODER_SIZE, "what the row says");
 
 void openai_chat_decoder_init(void *decoder, const struct target *target, const struct brief *brief)
@@ -280,8 +278,7 @@ static void learn_choice(struct decoder *d, int64_t index, const struct member *
         lesson->has_others |= member->kind != JSON_STRING;
         lesson->values_count++;
         lesson->value = member_text(member);
-        lesson->choice = (uint8_t)index;
-        lesson->kind = runs[i].kind;
+        lesson->cast = (struct cast){.choice = (uint8_t)index, .kind = runs[i].kind};
     }
 }
 
@@ -464,100 +461,27 @@ static enum r2a_err put_undecodable(struct decoder *d, struct ir_sink *sink,
 /* The chunk says one string and nothing else: keeps what is around it. */
 static void make_mould(struct decoder *d, const struct lesson *lesson, struct slice data)
 {
-    const char *value_end, *middle_end, *suffix, *data_end = data.ptr + data.len;
-    struct mould *mould = d->mould;
-    size_t prefix_len, middle_len, suffix_len, size;
+    struct mould_hole holes[2] = {{text_bytes(lesson->value), MOULD_STRING}};
+    uint32_t count = 1;
 
     if (lesson->values_count != 1 || lesson->has_others || lesson->value.len == 0)
         return;
-    value_end = lesson->value.ptr + lesson->value.len;
-    middle_end = suffix = data_end;
-    if (lesson->padding.len > 0 && lesson->padding.ptr > value_end) {
-        middle_end = lesson->padding.ptr + 1;
-        suffix = lesson->padding.ptr + lesson->padding.len - 1;
-    }
-    prefix_len = (size_t)(lesson->value.ptr - data.ptr);
-    middle_len = (size_t)(middle_end - value_end);
-    suffix_len = (size_t)(data_end - suffix);
-    size = prefix_len + middle_len + suffix_len;
-    if (size > MOULD_BYTES_MAX)
-        return;
-    if (mould != NULL && ++mould->casts_missed == MISSES_MAX) {
-        mould->prefix_len = 0; /* this server never writes the same bytes twice */
-        return;
-    }
-    if (mould == NULL || size > mould->size) { /* every stream has one: no larger than needed */
-        uint8_t missed = mould != NULL ? mould->casts_missed : 0;
-
-        size = (size + MOULD_BYTES_STEP - 1) / MOULD_BYTES_STEP * MOULD_BYTES_STEP;
-        mould = arena_take(d->brief->arena, sizeof(*mould) + size);
-        if (mould == NULL)
-            return;
-        d->mould = mould;
-        mould->size = (uint16_t)size;
-        mould->casts_missed = missed;
-    }
-    mould->prefix_len = (uint16_t)prefix_len;
-    mould->middle_len = (uint16_t)middle_len;
-    mould->suffix_len = (uint16_t)suffix_len;
-    mould->choice = lesson->choice;
-    mould->kind = lesson->kind;
-    mould->slot = lesson->slot;
-    memcpy(mould->bytes, data.ptr, prefix_len);
-    memcpy(mould->bytes + prefix_len, value_end, middle_len);
-    memcpy(mould->bytes + prefix_len + middle_len, suffix, suffix_len);
-}
-
-/* The string at the front of `rest`, opening quote included; leaves its closing quote there. */
-static bool take_string(struct slice *rest, struct text *text)
-{
-    struct json_scan scan;
-
-    json_open(&scan, *rest);
-    if (json_next(&scan) != JSON_STRING)
-        return false;
-    *text = text_escaped(scan.text);
-    *rest = slice_skip(*rest, scan.text.len + 1);
-    return true;
-}
-
-/* Whether `data` came out of the mould, and the string that is different. The strings are validated
- * here; everything around them was when the mould was made. */
-static bool fits_mould(struct mould *mould, struct slice data, struct text *value)
-{
-    size_t prefix_len = mould->prefix_len, middle_len = mould->middle_len;
-    const char *middle = mould->bytes + prefix_len;
-    struct slice rest = data;
-    struct text padding;
-
-    if (prefix_len == 0 || data.len <= prefix_len + middle_len + mould->suffix_len ||
-        memcmp(data.ptr, mould->bytes, prefix_len) != 0)
-        return false;
-    rest = slice_skip(rest, prefix_len - 1);
-    if (!take_string(&rest, value) || value->len == 0 || rest.len < middle_len ||
-        memcmp(rest.ptr, middle, middle_len) != 0)
-        return false;
-    if (mould->suffix_len > 0) {
-        rest = slice_skip(rest, middle_len - 1);
-        if (!take_string(&rest, &padding) || rest.len != mould->suffix_len ||
-            memcmp(rest.ptr, middle + middle_len, rest.len) != 0)
-            return false;
-    } else if (rest.len != middle_len) {
-        return false;
-    }
-    mould->casts_missed = 0;
-    return true;
+    if (lesson->padding.ptr > lesson->value.ptr) /* one before it is the same every time */
+        holes[count++] = (struct mould_hole){
+            slice_of(lesson->padding.ptr + 1, lesson->padding.len - 2), MOULD_STRING};
+    mould_make(&d->mould, d->brief->arena, data, holes, count);
+    d->cast = lesson->cast;
 }
 
 static enum r2a_err put_cast(struct decoder *d, struct ir_sink *sink, struct text value)
 {
-    const struct mould *mould = d->mould;
-    struct choice *choice = choice_of(d, mould->choice);
+    const struct cast *cast = &d->cast;
+    struct choice *choice = choice_of(d, cast->choice);
 
-    if (mould->kind == IR_PART_CALL)
-        return openai_chat_put_call(d, sink, choice, mould->slot, (struct text){0},
-                                    (struct text){0}, value, 0);
-    return openai_chat_put_run(d, sink, mould->choice, choice, mould->kind, value);
+    if (cast->kind == IR_PART_CALL)
+        return openai_chat_put_call(d, sink, choice, cast->slot, (struct text){0}, (struct text){0},
+                                    value, 0);
+    return openai_chat_put_run(d, sink, cast->choice, choice, cast->kind, value);
 }
 
 /* The first chunk with choices is read twice: the answer's head may stand behind them. */
@@ -624,12 +548,12 @@ static enum r2a_err read_chunk(struct decoder *d, struct ir_sink *sink, struct s
 static enum r2a_err put_chunk(struct decoder *d, struct ir_sink *sink, struct slice data)
 {
     struct lesson lesson = {0};
-    struct text value;
+    struct slice values[MOULD_HOLES_MAX];
     enum r2a_err err;
 
-    if (d->mould != NULL && fits_mould(d->mould, data, &value))
-        return put_cast(d, sink, value);
-    if (d->has_begun && (d->mould == NULL || d->mould->casts_missed < MISSES_MAX))
+    if (mould_fit(d->mould, data, values) && values[0].len > 0)
+        return put_cast(d, sink, text_escaped(values[0]));
+    if (d->has_begun && !mould_is_useless(d->mould))
         d->lesson = &lesson;
     err = read_chunk(d, sink, data);
     if (d->lesson != NULL && err == R2A_OK && !d->has_ended)

@@ -3,6 +3,7 @@
 
 #include "common.h"
 #include "member.h"
+#include "mould.h"
 #include "openai_chat.h"
 #include "piece.h"
 
@@ -34,34 +35,18 @@ struct choice {
 };
 #define CHOICE_NO_PART UINT32_MAX
 
-/* What the chunks of a stream have in common: one differs from the next in a single string, and in
- * padding that means nothing (OpenAI's "obfuscation"). A chunk that was read in full and said
- * nothing but that string leaves its other bytes here; one that has the same bytes around the
- * string means the same.
- *
- *   {"id":…,"delta":{"content":"| value |"},…,"obfuscation":"| padding |"}
- *   prefix ----------------------        middle --------------        suffix  */
-#define MOULD_BYTES_MAX  400u
-#define MOULD_BYTES_STEP 80u
-struct mould {
-    uint16_t prefix_len; /* up to the value's opening quote; 0: no mould yet */
-    uint16_t middle_len; /* from its closing quote on, up to the padding's opening one */
-    uint16_t suffix_len; /* from the padding's closing quote on; 0: there is none */
+/* What the string of a chunk is that says nothing else (mould.h). */
+struct cast {
+    struct slot *slot; /* of a CALL */
     uint8_t choice;
     uint8_t kind; /* enum ir_part */
-    uint8_t casts_missed;
-    uint16_t size;     /* of `bytes` */
-    struct slot *slot; /* of a CALL */
-    char bytes[];
 };
 
-/* The one string of a chunk, while it is read in full. */
+/* Such a string, while its chunk is read in full. */
 struct lesson {
     struct text value;
-    struct slice padding; /* with its quotes, or empty */
-    struct slot *slot;
-    uint8_t choice;
-    uint8_t kind;
+    struct slice padding; /* with its quotes, or empty (OpenAI's "obfuscation") */
+    struct cast cast;
     uint32_t values_count;
     bool has_others;
 };
@@ -73,6 +58,7 @@ struct decoder {
     uint32_t slots_count, slots_room, ids_made;
     struct slot **slots; /* in the arena */
     struct mould *mould; /* in the arena, or NULL */
+    struct cast cast;    /* what comes out of it */
     struct lesson *lesson;
     struct choice first;
     struct choice *others;

@@ -40,7 +40,7 @@ static struct item *new_item(struct decoder *d, int64_t number, uint64_t hash, s
     d->is_full = item == NULL;
     if (item == NULL)
         return NULL;
-    openai_responses_forget_mould(d);
+    mould_forget(d->mould); /* the same bytes may mean another item from now on */
     item->index = number;
     item->id_hash = hash;
     item->at = -1;

@@ -366,6 +366,20 @@ static const struct event_row *row_of(struct text type)
 }
 
 /* *.delta and *.done. */
+/* A delta that says its text, its number, and perhaps padding ("obfuscation"). */
+static void make_mould(struct decoder *d, const struct member *members, struct slice data)
+{
+    const struct member *value = &members[M_DELTA], *padding = &members[M_PADDING];
+    struct mould_hole holes[3] = {{slice_of(value->raw.ptr + 1, value->raw.len - 2), MOULD_STRING},
+                                  {members[M_SEQUENCE].raw, MOULD_NUMBER}};
+    uint32_t count = 2;
+
+    if (member_is(padding, JSON_STRING))
+        holes[count++] =
+            (struct mould_hole){slice_of(padding->raw.ptr + 1, padding->raw.len - 2), MOULD_STRING};
+    mould_make(&d->mould, d->brief->arena, data, holes, count);
+}
+
 static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, const struct event_row *row,
                               const struct member *members, struct slice data)
 {
@@ -396,12 +410,10 @@ static enum r2a_err put_piece(struct decoder *d, struct ir_sink *sink, const str
     OR_TRY(openai_responses_put_run(d, sink, item, row->part_kind, at,
                                     member_text(&members[M_DELTA])));
     if (members[M_LOGPROBS].raw.len <= 2 && member_is(&members[M_DELTA], JSON_STRING) &&
-        member_is(&members[M_SEQUENCE], JSON_NUMBER))
-        openai_responses_make_mould(
-            d, data, &(struct responses_cast){.item = item, .at = at, .part_kind = row->part_kind},
-            members[M_SEQUENCE].raw, members[M_DELTA].raw,
-            member_is(&members[M_PADDING], JSON_STRING) ? members[M_PADDING].raw
-                                                        : (struct slice){0});
+        member_is(&members[M_SEQUENCE], JSON_NUMBER)) {
+        make_mould(d, members, data);
+        d->cast = (struct cast){.item = item, .at = at, .part_kind = row->part_kind};
+    }
     if (member_is(&members[M_LOGPROBS], JSON_ARRAY) && members[M_LOGPROBS].raw.len > 2 &&
         item->is_open)
         return ir_put(sink, &(struct ir_event){.kind = IR_LOGPROBS,
@@ -455,12 +467,13 @@ static enum r2a_err put_event(struct decoder *d, struct ir_sink *sink, struct sl
 {
     struct member members[MEMBERS];
     const struct event_row *row;
-    struct responses_cast cast;
+    struct slice values[MOULD_HOLES_MAX];
     struct json_scan scan;
     struct slice raw;
 
-    if (openai_responses_fit_mould(d, data, &cast))
-        return openai_responses_put_run(d, sink, cast.item, cast.part_kind, cast.at, cast.text);
+    if (mould_fit(d->mould, data, values) && values[0].len > 0)
+        return openai_responses_put_run(d, sink, d->cast.item, d->cast.part_kind, d->cast.at,
+                                        text_escaped(values[0]));
     memset(members, 0, sizeof(members));
     json_open(&scan, data);
     if (!read_members(&scan, members))

@@ -3,6 +3,7 @@
 
 #include "common.h"
 #include "member.h"
+#include "mould.h"
 #include "openai_responses.h"
 #include "piece.h"
 
@@ -29,12 +30,20 @@ struct item {
     struct piece piece;
 };
 
+/* Where a delta belongs that says nothing but its text (mould.h). */
+struct cast {
+    struct item *item;
+    int64_t at;
+    uint8_t part_kind;
+};
+
 struct decoder {
     const struct target *target;
     const struct brief *brief;
-    struct item *items;            /* newest first, in the arena */
-    struct item *last;             /* the one that had an event last */
-    struct responses_mould *mould; /* in the arena, or NULL */
+    struct item *items;  /* newest first, in the arena */
+    struct item *last;   /* the one that had an event last */
+    struct mould *mould; /* in the arena, or NULL */
+    struct cast cast;    /* what comes out of it */
     uint32_t items_count, parts_count, ids_made;
     bool has_begun, has_ended, has_calls, has_refusal;
     bool is_full; /* no room for one more item */
@@ -46,23 +55,6 @@ struct decoder {
         if (try_err != R2A_OK)         \
             return try_err;            \
     } while (0)
-
-/* openai_responses_mould.c: deltas that are like the one before */
-struct responses_cast {
-    struct text text;
-    struct item *item;
-    int64_t at;
-    uint8_t part_kind;
-};
-/* Whether an event came out of the mould, and what it says. */
-bool openai_responses_fit_mould(struct decoder *d, struct slice data, struct responses_cast *cast);
-/* From a delta that said `cast` and nothing else: where its number, its string and its padding (or
- * an empty slice) stand in it, with their quotes. */
-void openai_responses_make_mould(struct decoder *d, struct slice data,
-                                 const struct responses_cast *cast, struct slice sequence,
-                                 struct slice value, struct slice padding);
-/* The same bytes may mean another item from now on. */
-void openai_responses_forget_mould(struct decoder *d);
 
 /* openai_responses_parts.c */
 /* BEGIN, once; `response` is the object that tells about the answer, or empty. */
