@@ -23,6 +23,7 @@ enum find {
     FIND_ESCAPE,    /* must be escaped in a JSON string: quote, backslash, control */
     FIND_BACKSLASH, /* begins an escape */
     FIND_QUOTE,     /* quote or backslash */
+    FIND_URL,       /* is no common base64: a letter of the URL-safe alphabet, backslash */
 };
 
 static inline bool find_is(char c, enum find what)
@@ -34,6 +35,8 @@ static inline bool find_is(char c, enum find what)
         return c == '"' || c == '\\' || (uint8_t)c < 0x20;
     case FIND_BACKSLASH:
         return c == '\\';
+    case FIND_URL:
+        return c == '-' || c == '_' || c == '\\';
     case FIND_QUOTE:
         break;
     }
@@ -79,6 +82,9 @@ static inline __m128i find_mask(__m128i v, const enum find what)
         return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x20)), x), backslash);
     case FIND_BACKSLASH:
         return backslash;
+    case FIND_URL:
+        return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('-')), backslash),
+                            _mm_cmpeq_epi8(v, _mm_set1_epi8('_')));
     case FIND_QUOTE:
         break;
     }

@@ -189,6 +189,13 @@ uint32_t text_simple_len(struct text text)
     return (uint32_t)(find_first(text.ptr, lex_end(text.ptr, text.len), FIND_STOP) - text.ptr);
 }
 
+bool text_is_common_base64(struct text text)
+{
+    const char *const end = lex_end(text.ptr, text.len);
+
+    return find_first(text.ptr, end, FIND_URL) == end;
+}
+
 bool text_is_blank(struct text text)
 {
     struct reader reader = reader_of(text);

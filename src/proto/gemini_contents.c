@@ -113,29 +113,13 @@ static uint8_t kind_of_mime(struct text mime)
     return text_starts_nocase(mime, S("video/")) ? IR_PART_VIDEO : IR_PART_FILE;
 }
 
-/* Whether base64 has no letter of the URL-safe alphabet and no escape. An image is looked through
- * once, and in steps of a fixed length, which compilers turn into vectors. */
-static bool is_common_base64(struct slice data)
-{
-    enum { STEP = 64 };
-    unsigned char rare = 0;
-
-    for (; data.len >= STEP && rare == 0; data = slice_skip(data, STEP))
-        for (size_t i = 0; i < STEP; i++)
-            rare |= (unsigned char)(data.ptr[i] == '-') | (unsigned char)(data.ptr[i] == '_') |
-                    (unsigned char)(data.ptr[i] == '\\');
-    for (size_t i = 0; i < data.len && rare == 0; i++)
-        rare = data.ptr[i] == '-' || data.ptr[i] == '_' || data.ptr[i] == '\\';
-    return rare == 0;
-}
-
 /* bytes in proto JSON may be URL-safe and unpadded; nobody else takes that. */
 static struct text plain_base64(struct reading *r, struct text data)
 {
     uint32_t len = data.len, padding;
     char *to;
 
-    if (len == 0 || (len % 4 == 0 && is_common_base64(text_bytes(data))) ||
+    if (len == 0 || (len % 4 == 0 && text_is_common_base64(data)) ||
         memchr(data.ptr, '\\', len) != NULL)
         return data;
     padding = (4 - len % 4) % 4;

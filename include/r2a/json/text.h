@@ -61,6 +61,8 @@ struct text text_trim(struct text text);
 /* The bytes at the front that are a character each and stand for themselves: up to the first quote,
  * backslash, control or character beyond ASCII. */
 uint32_t text_simple_len(struct text text);
+/* Of base64: whether it has no escape and no letter of the URL-safe alphabet. */
+bool text_is_common_base64(struct text text);
 struct text text_trim_end(struct text text);
 /* The decoded text as plain bytes: the same bytes when nothing needs decoding, else a copy in
  * `arena`. False: out of memory. */

@@ -26,6 +26,7 @@ Test(json_find, finds_what_the_scalar_search_finds)
                 cr_assert_eq(find_first(text, end, FIND_BACKSLASH),
                              find_scalar(text, end, FIND_BACKSLASH));
                 cr_assert_eq(find_first(text, end, FIND_QUOTE), find_scalar(text, end, FIND_QUOTE));
+                cr_assert_eq(find_first(text, end, FIND_URL), find_scalar(text, end, FIND_URL));
                 cr_assert_eq(find_near(text, end, FIND_STOP), find_scalar(text, end, FIND_STOP));
             }
         }
@@ -68,6 +69,7 @@ Test(json_find, knows_its_bytes)
         cr_assert_eq(find_is((char)c, FIND_ESCAPE), special || c < 0x20);
         cr_assert_eq(find_is((char)c, FIND_BACKSLASH), c == '\\');
         cr_assert_eq(find_is((char)c, FIND_QUOTE), special);
+        cr_assert_eq(find_is((char)c, FIND_URL), c == '-' || c == '_' || c == '\\');
     }
 }
 
