@@ -116,14 +116,32 @@ static enum json_token fail_run(struct json_scan *scan, const struct run *run)
     return scan_fail(scan, R2A_ERR_JSON_END, scan->end);
 }
 
+static ptrdiff_t span_len(const struct json_memo *memo, uint32_t index)
+{
+    return memo->spans[index].end - memo->spans[index].begin;
+}
+
 static void note(struct json_memo *memo, const char *begin, const char *end, bool has_escape)
 {
-    if (memo->count == JSON_MEMO_SPANS_MAX)
-        return;
+    if (memo->count == JSON_MEMO_SPANS_MAX) {
+        const uint32_t out = memo->shortest;
+
+        if (end - begin <= span_len(memo, out))
+            return;
+        memo->count--;
+        memmove(&memo->spans[out], &memo->spans[out + 1],
+                (memo->count - out) * sizeof(memo->spans[0]));
+    }
     memo->spans[memo->count].begin = begin;
     memo->spans[memo->count].end = end;
     memo->spans[memo->count].has_escape = has_escape;
     memo->count++;
+    if (memo->count < JSON_MEMO_SPANS_MAX)
+        return;
+    memo->shortest = 0;
+    for (uint32_t i = 1; i < memo->count; i++)
+        if (span_len(memo, i) < span_len(memo, memo->shortest))
+            memo->shortest = i;
 }
 
 /* The closing quote of the string that the memo knows to begin here. */

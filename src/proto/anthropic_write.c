@@ -597,7 +597,7 @@ enum r2a_err anthropic_request_encode(const struct ir_tape *tape, const struct t
                                       struct brief *brief, struct rope *out, struct loss *loss,
                                       struct fault *fault)
 {
-    struct anthropic_writer *w = arena_take_zero(brief_scratch(brief), sizeof(*w));
+    struct anthropic_writer *w = arena_take(brief_scratch(brief), sizeof(*w));
     struct plan plan = {0};
     enum r2a_err err;
 

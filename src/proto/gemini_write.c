@@ -583,7 +583,7 @@ enum r2a_err gemini_request_encode(const struct ir_tape *tape, const struct targ
                                    struct brief *brief, struct rope *out, struct loss *loss,
                                    struct fault *fault)
 {
-    struct gemini_writer *w = arena_take_zero(brief_scratch(brief), sizeof(*w));
+    struct gemini_writer *w = arena_take(brief_scratch(brief), sizeof(*w));
     bool is_count = brief->operation == BRIEF_COUNT;
     struct plan plan = {0};
     enum r2a_err err;

@@ -46,11 +46,13 @@ enum json_token {
 };
 
 /* Strings of JSON_MEMO_BYTES_MIN bytes and more that a first pass met, in order, so that a second
- * pass over the same bytes steps over them instead of scanning them again. */
+ * pass over the same bytes steps over them instead of scanning them again. Where there are too many
+ * the longest stay: a long conversation may end with an image. */
 #define JSON_MEMO_SPANS_MAX 32u
-#define JSON_MEMO_BYTES_MIN 1024u
+#define JSON_MEMO_BYTES_MIN 512u
 struct json_memo {
     uint32_t count;
+    uint32_t shortest; /* index, once it is full */
     struct {
         const char *begin; /* first byte inside the quotes */
         const char *end;   /* the closing quote */

@@ -440,17 +440,18 @@ Test(json_scan, agrees_with_itself_on_generated_texts)
 
 Test(json_scan, steps_over_the_strings_it_knows)
 {
+    enum { FIRST = JSON_MEMO_BYTES_MIN - 24 };
     static char text[20000];
     struct json_memo memo;
     struct json_scan scan;
     size_t len = 0;
 
     text[len++] = '[';
-    for (size_t size = 1000; size <= 1050; size += 10) {
+    for (size_t size = FIRST; size <= FIRST + 50; size += 10) {
         text[len++] = '"';
         memset(text + len, 'x', size);
-        if (size == 1040)
-            memcpy(text + len + 500, "\\n", 2);
+        if (size == FIRST + 40)
+            memcpy(text + len + 300, "\\n", 2);
         len += size;
         text[len++] = '"';
         text[len++] = ',';
@@ -461,7 +462,7 @@ Test(json_scan, steps_over_the_strings_it_knows)
     json_open_memo(&scan, slice_of(text, len), &memo);
     while (json_next(&scan) != JSON_END)
         cr_assert_eq(scan.err, R2A_OK);
-    cr_assert_eq(memo.count, 3); /* 1030, 1040, 1050 */
+    cr_assert_eq(memo.count, 3); /* the last three */
     cr_assert_not(memo.spans[0].has_escape);
     cr_assert(memo.spans[1].has_escape);
 
@@ -469,10 +470,10 @@ Test(json_scan, steps_over_the_strings_it_knows)
     ((char *)(uintptr_t)memo.spans[0].begin)[30] = '"';
     json_open_recall(&scan, slice_of(text, len), &memo);
     cr_assert_eq(json_next(&scan), JSON_ARRAY);
-    for (size_t size = 1000; size <= 1050; size += 10) {
+    for (size_t size = FIRST; size <= FIRST + 50; size += 10) {
         cr_assert_eq(json_next(&scan), JSON_STRING);
         cr_assert_eq(scan.text.len, size);
-        cr_assert_eq(scan.has_escape, size == 1040);
+        cr_assert_eq(scan.has_escape, size == FIRST + 40);
     }
     cr_assert_eq(json_next(&scan), JSON_STRING);
     cr_assert_eq(json_next(&scan), JSON_ARRAY_END);
@@ -481,7 +482,7 @@ Test(json_scan, steps_over_the_strings_it_knows)
     /* A part of the text: the second of them and the third. */
     json_open_recall(&scan, slice_between(memo.spans[1].begin - 1, memo.spans[1].end + 1), &memo);
     cr_assert_eq(json_next(&scan), JSON_STRING);
-    cr_assert_eq(scan.text.len, 1040);
+    cr_assert_eq(scan.text.len, FIRST + 40);
     cr_assert(scan.has_escape);
     cr_assert_eq(json_next(&scan), JSON_END);
     json_open_recall(&scan, slice_between(memo.spans[2].end + 2, text + len - 1), &memo);
@@ -522,6 +523,37 @@ Test(json_scan, notes_no_more_strings_than_fit)
     cr_assert(json_skip(&scan, NULL));
     cr_assert_eq(json_next(&scan), JSON_END);
     free(text);
+}
+
+Test(json_scan, notes_the_longest_strings_when_there_are_too_many)
+{
+    static char text[100 * 1024];
+    struct json_memo memo;
+    struct json_scan scan;
+    size_t len = 0;
+    uint32_t longer = 0;
+
+    for (uint32_t i = 0; i < 100; i++) {
+        const size_t size = JSON_MEMO_BYTES_MIN + (i % 5 == 0 ? 100 + i : i % 7);
+
+        text[len++] = i == 0 ? '[' : ',';
+        text[len++] = '"';
+        memset(text + len, 'x', size);
+        len += size;
+        text[len++] = '"';
+    }
+    text[len++] = ']';
+    json_open_memo(&scan, slice_of(text, len), &memo);
+    cr_assert(json_skip(&scan, NULL));
+    cr_assert_eq(memo.count, JSON_MEMO_SPANS_MAX);
+    for (uint32_t i = 0; i < memo.count; i++) {
+        cr_assert(i == 0 || memo.spans[i].begin > memo.spans[i - 1].end);
+        longer += memo.spans[i].end - memo.spans[i].begin >= JSON_MEMO_BYTES_MIN + 100;
+    }
+    cr_assert_eq(longer, 20);
+    json_open_recall(&scan, slice_of(text, len), &memo);
+    cr_assert(json_skip(&scan, NULL));
+    cr_assert_eq(json_next(&scan), JSON_END);
 }
 
 /* --- skip and take --- */
