@@ -1,5 +1,5 @@
 #include "codec.h"
-#include "r2a/http/sse.h"
+#include "src/core/asan.h"
 
 /* What a translated stream holds while it waits for the next token. */
 
@@ -107,9 +107,10 @@ Test(stream_state, of_a_translated_stream_is_4_kib_at_most)
         for (uint32_t u = 0; u < PROTOS; u++) {
             size_t bytes = state_of(rows[c].proto, rows[u].proto, rows[u].events);
 
-            cr_expect_leq(bytes, 4096, "%.*s to %.*s: %zu bytes", (int)rows[c].proto->name.len,
-                          rows[c].proto->name.ptr, (int)rows[u].proto->name.len,
-                          rows[u].proto->name.ptr, bytes);
+            /* There each piece is a block of its own, rounded up to its class. */
+            cr_expect_leq(bytes, R2A_ASAN ? 8192 : 4096, "%.*s to %.*s: %zu bytes",
+                          (int)rows[c].proto->name.len, rows[c].proto->name.ptr,
+                          (int)rows[u].proto->name.len, rows[u].proto->name.ptr, bytes);
         }
     }
 }
