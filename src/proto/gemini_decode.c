@@ -84,8 +84,8 @@ static enum r2a_err put_error_body(struct decoder *d, struct ir_sink *sink, stru
 
 /* --- usage --- */
 
-/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. They are told
- * before the chunk's content: a Messages client reads the input's size in what comes first. */
+/* Every chunk has the sums so far; a later one that lacks a counter does not clear it. They are
+ * told before the chunk's content: a Messages client reads the input's size in what comes first. */
 static enum r2a_err put_usage(const struct decoder *d, struct ir_sink *sink)
 {
     uint32_t counted = d->counted;
