@@ -35,7 +35,9 @@
 #define LARGE_COUNT_MIN 256u               /* reserved blocks need addresses, not budget */
 #define COMMIT_MIN      ((size_t)64 << 10) /* step of mprotect, grows with the class */
 #define COMMIT_MAX      ((size_t)1 << 20)
-#define CACHE_BYTES_MAX ((size_t)256 << 10) /* large blocks that keep their pages */
+#define CACHE_BYTES_MIN ((size_t)256 << 10) /* large blocks that keep their pages */
+#define CACHE_BYTES_MAX ((size_t)32 << 20)  /* … until mem_trim */
+#define CACHE_SHARE     64u                 /* … but at most this part of a budget */
 #define RESET_BYTES_MIN ((size_t)512 << 10) /* an unused small class larger than this */
 #define RESET_KEEP      ((size_t)256 << 10) /* … is cut back to this */
 #define CREDIT_BYTES    ((size_t)64 << 10)  /* charged ahead, to spare the shared counter */
@@ -65,6 +67,7 @@ struct mem {
     size_t credit;  /* charged to the budget ahead of need */
     size_t credit_max;
     size_t cached; /* bytes of free large blocks that kept their pages */
+    size_t cached_max;
     size_t map_size;
     uint32_t classes;
     struct region regions[SMALL_CLASSES + LARGE_CLASSES];
@@ -273,6 +276,15 @@ static size_t lay_out(const struct mem_budget *budget, uint32_t classes, uint32_
     return offset;
 }
 
+static size_t cached_max(const struct mem_budget *budget)
+{
+    size_t share = budget->limit == 0 ? CACHE_BYTES_MAX : (size_t)budget->limit / CACHE_SHARE;
+
+    return share < CACHE_BYTES_MIN ? CACHE_BYTES_MIN
+           : share < CACHE_BYTES_MAX ? share
+                                     : CACHE_BYTES_MAX;
+}
+
 struct mem *mem_open(struct mem_budget *budget, size_t block_bytes_max)
 {
     uint32_t classes =
@@ -306,6 +318,7 @@ struct mem *mem_open(struct mem_budget *budget, size_t block_bytes_max)
     mem->budget = budget;
     mem->credit_max = credit_max(budget);
     mem->classes = classes;
+    mem->cached_max = cached_max(budget);
     mem->map_size = size;
     return mem;
 }
@@ -388,6 +401,28 @@ static void region_reset(struct region *region)
     region->free_first = NULL;
 }
 
+static void give_pages(struct region *region, uint32_t number, size_t bytes)
+{
+    /* Cannot fail for memory of our own; if it did, the block would only stay resident. */
+    (void)madvise(region->base + (size_t)number * bytes, bytes, MADV_DONTNEED);
+}
+
+static void region_cool(struct mem *mem, uint32_t class)
+{
+    struct region *region = &mem->regions[class];
+    size_t bytes = class_bytes(class);
+
+    for (uint32_t i = 0; i < region->free_count; i++) {
+        uint32_t *number = &region->free_numbers[i];
+
+        if (!(*number & NUMBER_HOT))
+            continue;
+        *number &= ~NUMBER_HOT;
+        mem->cached -= bytes;
+        give_pages(region, *number, bytes);
+    }
+}
+
 void mem_trim(struct mem *mem)
 {
     for (uint32_t class = 0; class < SMALL_CLASSES; class ++) {
@@ -396,6 +431,9 @@ void mem_trim(struct mem *mem)
         if (region->taken == 0 && region->bump >= RESET_BYTES_MIN)
             region_reset(region);
     }
+    for (uint32_t class = SMALL_CLASSES; class < mem->classes && mem->cached > CACHE_BYTES_MIN;
+         class ++)
+        region_cool(mem, class);
 }
 
 static void block_give(struct mem *mem, uint32_t class, void *block)
@@ -421,12 +459,11 @@ static void block_give(struct mem *mem, uint32_t class, void *block)
 
     uint32_t number = (uint32_t)(offset / bytes);
 
-    if (mem->cached + bytes <= CACHE_BYTES_MAX) {
+    if (mem->cached + bytes <= mem->cached_max) {
         mem->cached += bytes;
         number |= NUMBER_HOT;
     } else {
-        /* Cannot fail for memory of our own; if it did, the block would only stay resident. */
-        (void)madvise(block, bytes, MADV_DONTNEED);
+        give_pages(region, number, bytes);
     }
     region->free_numbers[region->free_count++] = number;
 }

@@ -15,8 +15,9 @@
  * In AddressSanitizer builds each block is a malloc of its own, so that tools still see it.
  *
  * Blocks of up to 16 KiB are packed and recycled LIFO; their pages go back to the system when
- * mem_trim finds a class unused. Larger ones give theirs back when they are returned (all but a
- * small cache). So memory is flat after a burst. */
+ * mem_trim finds a class unused. Larger ones keep up to 32 MiB of pages a thread, and no more than
+ * a 64th of the budget, until mem_trim; the rest give theirs back when they are returned. So memory
+ * is flat after a burst. */
 struct mem_budget {
     _Atomic uint64_t used;    /* charged now, and up to 128 KiB a thread ahead of need: a thread
                                  without blocks in use has charged exactly nothing */
@@ -37,9 +38,9 @@ void mem_close(struct mem *mem);
 void *mem_take(struct mem *mem, size_t size);
 /* Returns a block; `size` must be the one it was taken with. NULL is ignored. */
 void mem_give(struct mem *mem, void *block, size_t size);
-/* Gives back the pages of small classes of which nothing is in use, but for a reserve. Call it now
- * and then, not at each return: under load classes run empty between two ticks, and every page
- * given back costs a fault. */
+/* Gives back the pages of free large blocks, and of small classes of which nothing is in use, but
+ * for a reserve. Call it now and then, not at each return: under load classes run empty between two
+ * ticks, and every page given back costs a fault. */
 void mem_trim(struct mem *mem);
 /* Like mem_take but charges nothing yet: address space for `size_max` bytes whose pages are
  * touched as bytes arrive. Charge what is used by mem_charge (false: over budget), return it by

@@ -255,7 +255,7 @@ Test(mem, fresh_blocks_touch_nothing)
 
 Test(mem, large_blocks_give_their_pages_back)
 {
-    struct mem_budget budget = {0};
+    struct mem_budget budget = {.limit = 16 * MIB};
     struct mem *mem = mem_open(&budget, 4 * MIB);
     char *blocks[20];
     size_t left = 0;
@@ -275,6 +275,30 @@ Test(mem, large_blocks_give_their_pages_back)
     memset(huge, 1, 4 * MIB);
     mem_give(mem, huge, 4 * MIB);
     cr_assert_eq(resident(huge, 4 * MIB), 0);
+    mem_close(mem);
+}
+
+Test(mem, large_blocks_keep_their_pages_until_it_is_quiet)
+{
+    struct mem_budget budget = {0};
+    struct mem *mem = mem_open(&budget, 16 * MIB);
+    char *blocks[4];
+    size_t left = 0;
+
+    for (int i = 0; i < 4; i++) {
+        blocks[i] = mem_take(mem, 16 * MIB);
+        memset(blocks[i], 1, MIB);
+    }
+    for (int i = 0; i < 4; i++)
+        mem_give(mem, blocks[i], 16 * MIB);
+    for (int i = 0; i < 4; i++)
+        left += resident(blocks[i], 16 * MIB);
+    cr_assert_eq(left, 2 * MIB / 4096, "two of 16 MiB are the bound of 32, %zu pages", left);
+    cr_assert_eq(mem_take(mem, 16 * MIB), blocks[3]);
+    mem_trim(mem);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(resident(blocks[i], 16 * MIB), 0);
+    mem_give(mem, blocks[3], 16 * MIB);
     mem_close(mem);
 }
 
