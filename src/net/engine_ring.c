@@ -1,10 +1,7 @@
-/* The engine on io_uring: the only file that knows its names. It decides how an op becomes a
- * submission, which sockets live in the direct descriptor table, and how many provided buffers are
- * on offer; what to do next with a connection is the business of those above.
- *
- * The floor is Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN). What came later is looked for at start
- * and used when found; it changes cost, never behaviour. Must compile against liburing 2.3, so
- * fields that later versions have helpers for are set by hand.
+/* Running a ring: how an op becomes a submission, which sockets live in the direct descriptor
+ * table, and how many provided buffers are on offer; what to do next with a connection is the
+ * business of those above. This file, engine_ring_start.c and their header are all that know
+ * io_uring's names.
  *
  *   user_data: address of the op (32-aligned) | tag (5 bits)
  *   handles:   plain descriptor, or ENGINE_HANDLE_TABLE | slot of the direct table
@@ -12,39 +9,22 @@
  *              when ours are used up a socket simply stays plain
  *   buffers:   rx_count reserved, of which a window is in the kernel's ring; the others lie on a
  *              stack, so that the ones used last are used next and stay in the cache */
+#include "engine_ring.h"
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <liburing.h>
-
-#include "engine_refuse.h"
 #include "r2a/core/check.h"
 #include "r2a/core/clock.h"
-#include "r2a/core/log.h"
 #include "r2a/limits.h"
-#include "r2a/net/engine.h"
 
-#ifndef R2A_LIBURING_VERSION
-#define R2A_LIBURING_VERSION "unknown"
-#endif
-
-#define SCRATCH_MAX         128u /* arguments the kernel copies at submission; more: submit first */
-#define WINDOW_CALM_TICKS   16384u /* ticks without starvation after which the window shrinks */
-#define START_RETRY_MS      1000u  /* locked memory of a process that just died comes back late */
-#define START_RETRY_STEP_US 10000u
-#define BUFFER_GROUP        0
-#define BATCH               32u  /* results looked at together */
-#define OWNER_BYTES         320u /* what stands around an op and is wanted with it */
-#define RESET_COMMAND       3u   /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
+#define WINDOW_CALM_TICKS 16384u /* ticks without starvation after which the window shrinks */
+#define BATCH             32u    /* results looked at together */
+#define OWNER_BYTES       320u   /* what stands around an op and is wanted with it */
+#define RESET_COMMAND     3u     /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
 
 /* The order between a post's sender and its receiver is made by the kernel, where ThreadSanitizer
  * cannot see it. */
@@ -65,57 +45,7 @@ void __tsan_release(void *addr);
 #define post_arrived(op) ((void)(op))
 #endif
 
-enum tag {
-    TAG_OP,
-    TAG_IGNORED,
-    TAG_POSTED,    /* arrives from another ring */
-    TAG_POST_SENT, /* our side of it; success is skipped */
-    TAG_CLOSED,    /* of discard: a handle in place of the op */
-    TAG_MASK = 31,
-};
-
-struct scratch {
-    union {
-        struct {
-            struct msghdr head;
-            struct iovec vecs[ENGINE_VECS_MAX];
-        } message;
-        struct sockaddr_storage addr;
-    } u;
-};
-
-struct ring {
-    struct engine engine;
-    struct io_uring uring;
-    struct io_uring_buf_ring *buf_ring;
-    uint32_t rx_count; /* a power of two */
-    uint32_t rx_window_min;
-    uint32_t calm_ticks;
-    uint32_t spare_count;
-    uint16_t *spare; /* stack of buffers not on offer */
-    uint32_t accept_slots;
-    uint32_t slots_touched; /* of ours: [accept_slots, accept_slots + touched) were given out */
-    uint32_t slots_free_count;
-    uint32_t *slots_free; /* stack of our slots that came back */
-    uint32_t scratch_count;
-    bool can_reset; /* Linux 6.7: socket options by command */
-    bool can_post;  /* Linux 6.3: messages into a deferred ring */
-    uint64_t wall_checked_ms;
-    int64_t wall_minus_mono_ms;
-    size_t map_size;
-    struct scratch scratch[SCRATCH_MAX];
-};
-
 static struct linger linger_none = {.l_onoff = 1, .l_linger = 0};
-static _Atomic int refused_errno;
-static char description[192]; /* written once, by the first engine */
-static atomic_bool is_describing;
-static atomic_bool is_described;
-
-static struct ring *ring_of(struct engine *engine)
-{
-    return (struct ring *)(void *)engine;
-}
 
 /* --- submissions --- */
 
@@ -131,7 +61,7 @@ static void submit(struct ring *ring)
 }
 
 /* Never NULL: a tick may ask for more than the queue holds. */
-static struct io_uring_sqe *take_sqe(struct ring *ring)
+struct io_uring_sqe *ring_take_sqe(struct ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
 
@@ -145,11 +75,11 @@ static struct io_uring_sqe *take_sqe(struct ring *ring)
 
 /* Room for arguments until the next submission, when the kernel has copied them
  * (IORING_FEAT_SUBMIT_STABLE). Take it before the sqe: it may submit. */
-static struct scratch *take_scratch(struct ring *ring)
+static struct ring_scratch *take_scratch(struct ring *ring)
 {
-    for (uint32_t attempt = 0; ring->scratch_count == SCRATCH_MAX && attempt < 1000; attempt++)
+    for (uint32_t attempt = 0; ring->scratch_count == RING_SCRATCH_MAX && attempt < 1000; attempt++)
         submit(ring);
-    check(ring->scratch_count < SCRATCH_MAX);
+    check(ring->scratch_count < RING_SCRATCH_MAX);
     return &ring->scratch[ring->scratch_count++];
 }
 
@@ -161,9 +91,9 @@ static void set_handle(struct io_uring_sqe *sqe, int32_t handle)
     sqe->flags |= IOSQE_FIXED_FILE;
 }
 
-static void set_data(struct io_uring_sqe *sqe, const struct op *op, enum tag tag)
+static void set_data(struct io_uring_sqe *sqe, const struct op *op, enum ring_tag tag)
 {
-    check(((uintptr_t)op & TAG_MASK) == 0);
+    check(((uintptr_t)op & RING_TAG_MASK) == 0);
     sqe->user_data = (uint64_t)(uintptr_t)op | (uint64_t)tag;
 }
 
@@ -189,13 +119,13 @@ static void prepare_recv(struct io_uring_sqe *sqe, struct op *op)
         io_uring_prep_recv_multishot(sqe, op->handle, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, op->handle, NULL, RX_SEGMENT_BYTES, 0);
-    sqe->buf_group = BUFFER_GROUP;
+    sqe->buf_group = RING_BUFFER_GROUP;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     if (op->flags & OP_EMPTY)
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
-static void prepare_send(struct io_uring_sqe *sqe, struct op *op, struct scratch *scratch)
+static void prepare_send(struct io_uring_sqe *sqe, struct op *op, struct ring_scratch *scratch)
 {
     if (op->len == 1) {
         const struct iovec *vec = op->ptr;
@@ -212,7 +142,7 @@ static void prepare_send(struct io_uring_sqe *sqe, struct op *op, struct scratch
 }
 
 /* SO_LINGER with 0 seconds by a socket command; struct io_uring_sqe of 2.3 lacks the names. */
-static void prepare_reset(struct ring *ring, struct io_uring_sqe *sqe, int32_t handle)
+void ring_prepare_reset(struct ring *ring, struct io_uring_sqe *sqe, int32_t handle)
 {
     uint64_t value = (uint64_t)(uintptr_t)&linger_none;
     uint32_t words[2] = {SOL_SOCKET, SO_LINGER}; /* level, optname */
@@ -236,17 +166,17 @@ static void prepare_close(struct io_uring_sqe *sqe, int32_t handle)
         io_uring_prep_close_direct(sqe, (unsigned)(handle & ~ENGINE_HANDLE_TABLE));
 }
 
-static void ring_arm(struct engine *engine, struct op *op)
+void ring_arm(struct engine *engine, struct op *op)
 {
     struct ring *ring = ring_of(engine);
-    struct scratch *scratch = NULL;
+    struct ring_scratch *scratch = NULL;
     struct io_uring_sqe *sqe;
 
     check(op->state == OP_IDLE);
     check(op->fn != NULL);
     if ((op->kind == OP_SEND && op->len > 1) || op->kind == OP_CONNECT)
         scratch = take_scratch(ring);
-    sqe = take_sqe(ring);
+    sqe = ring_take_sqe(ring);
     switch ((enum op_kind)op->kind) {
     case OP_ACCEPT:
         prepare_accept(sqe, op);
@@ -272,7 +202,7 @@ static void ring_arm(struct engine *engine, struct op *op)
         io_uring_prep_shutdown(sqe, op->handle, (int)op->len);
         break;
     case OP_RESET:
-        prepare_reset(ring, sqe, op->handle);
+        ring_prepare_reset(ring, sqe, op->handle);
         break;
     case OP_CANCEL_ALL:
         io_uring_prep_cancel_fd(sqe, op->handle, IORING_ASYNC_CANCEL_ALL);
@@ -302,33 +232,33 @@ static void ring_arm(struct engine *engine, struct op *op)
     if (op->kind != OP_CLOSE && op->kind != OP_CANCEL_ALL &&
         (op->kind != OP_RESET || ring->can_reset))
         set_handle(sqe, op->handle);
-    set_data(sqe, op, TAG_OP);
+    set_data(sqe, op, RING_OP);
     op->state = OP_ARMED;
     engine->stats.ops_armed++;
 }
 
-static void ring_discard(struct engine *engine, int32_t handle)
+void ring_discard(struct engine *engine, int32_t handle)
 {
-    struct io_uring_sqe *sqe = take_sqe(ring_of(engine));
+    struct io_uring_sqe *sqe = ring_take_sqe(ring_of(engine));
 
     check(handle >= 0);
     prepare_close(sqe, handle);
-    sqe->user_data = (uint64_t)handle << 5 | TAG_CLOSED;
+    sqe->user_data = (uint64_t)handle << 5 | RING_CLOSED;
     engine->stats.ops_armed++;
 }
 
-static void ring_cancel(struct engine *engine, struct op *op)
+void ring_cancel(struct engine *engine, struct op *op)
 {
-    struct io_uring_sqe *sqe = take_sqe(ring_of(engine));
+    struct io_uring_sqe *sqe = ring_take_sqe(ring_of(engine));
 
     check(op->state == OP_ARMED);
     check(op->kind != OP_POST);
-    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)op | TAG_OP, 0);
-    sqe->user_data = TAG_IGNORED;
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)op | RING_OP, 0);
+    sqe->user_data = RING_IGNORED;
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-static bool ring_post(struct engine *from, struct engine *to, struct op *op)
+bool ring_post(struct engine *from, struct engine *to, struct op *op)
 {
     struct ring *ring = ring_of(from);
     struct io_uring_sqe *sqe;
@@ -336,10 +266,10 @@ static bool ring_post(struct engine *from, struct engine *to, struct op *op)
     if (!ring->can_post || to->table != from->table)
         return false;
     check(op->state == OP_IDLE);
-    sqe = take_sqe(ring);
+    sqe = ring_take_sqe(ring);
     io_uring_prep_msg_ring(sqe, ring_of(to)->uring.ring_fd, op->len,
-                           (uint64_t)(uintptr_t)op | TAG_POSTED, 0);
-    set_data(sqe, op, TAG_POST_SENT);
+                           (uint64_t)(uintptr_t)op | RING_POSTED, 0);
+    set_data(sqe, op, RING_POST_SENT);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     op->kind = OP_POST;
     op->state = OP_ARMED;
@@ -349,7 +279,7 @@ static bool ring_post(struct engine *from, struct engine *to, struct op *op)
 
 /* --- provided buffers --- */
 
-static void refill(struct ring *ring)
+void ring_refill(struct ring *ring)
 {
     struct engine_stats *stats = &ring->engine.stats;
     int mask = io_uring_buf_ring_mask(ring->rx_count);
@@ -367,7 +297,7 @@ static void refill(struct ring *ring)
         io_uring_buf_ring_advance(ring->buf_ring, added);
 }
 
-static void ring_give(struct engine *engine, uint16_t buffer)
+void ring_give(struct engine *engine, uint16_t buffer)
 {
     struct ring *ring = ring_of(engine);
 
@@ -386,7 +316,7 @@ static void widen_window(struct ring *ring)
     /* several starve in one pass for the same lack: widen once for it */
     if (stats->rx_offered == 0 && stats->rx_window < ring->rx_count)
         stats->rx_window *= 2;
-    refill(ring);
+    ring_refill(ring);
 }
 
 static void narrow_window(struct ring *ring)
@@ -472,30 +402,30 @@ static void deliver_op(struct ring *ring, struct op *op, int32_t res, uint32_t f
 
 static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flags)
 {
-    struct op *op = (struct op *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
+    struct op *op = (struct op *)(uintptr_t)(data & ~(uint64_t)RING_TAG_MASK);
 
-    switch ((enum tag)(data & TAG_MASK)) {
-    case TAG_OP:
+    switch ((enum ring_tag)(data & RING_TAG_MASK)) {
+    case RING_OP:
         deliver_op(ring, op, res, flags);
         return;
-    case TAG_IGNORED:
+    case RING_IGNORED:
         return;
-    case TAG_POSTED:
+    case RING_POSTED:
         post_arrived(op);
         op->state = OP_IDLE;
         op->fn(op, (struct op_result){.res = res, .buffer = ENGINE_NO_BUFFER, .is_last = true});
         return;
-    case TAG_POST_SENT:
+    case RING_POST_SENT:
         check(res < 0);
         op->state = OP_IDLE;
         check(ring->engine.post_failed != NULL);
         ring->engine.post_failed(op);
         return;
-    case TAG_CLOSED:
+    case RING_CLOSED:
         handle_was_closed(ring, (int32_t)(data >> 5));
         ring->engine.stats.ops_armed--;
         return;
-    case TAG_MASK:
+    case RING_TAG_MASK:
     default:
         unreachable();
     }
@@ -505,15 +435,15 @@ static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flag
  * connection's memory was crowded out of it by the kernel and by other connections. */
 static void fetch_owner(uint64_t data)
 {
-    const char *op = (const char *)(uintptr_t)(data & ~(uint64_t)TAG_MASK);
+    const char *op = (const char *)(uintptr_t)(data & ~(uint64_t)RING_TAG_MASK);
 
-    if ((data & TAG_MASK) != TAG_OP)
+    if ((data & RING_TAG_MASK) != RING_OP)
         return;
     for (size_t at = 0; at < OWNER_BYTES; at += 64)
         __builtin_prefetch(op + at);
 }
 
-static void read_clock(struct ring *ring)
+void ring_read_clock(struct ring *ring)
 {
     struct engine *engine = &ring->engine;
 
@@ -556,14 +486,14 @@ static void wait_for_results(struct ring *ring, uint64_t until_ms)
         ring->scratch_count = 0;
 }
 
-static uint32_t ring_tick(struct engine *engine, uint64_t until_ms)
+uint32_t ring_tick(struct engine *engine, uint64_t until_ms)
 {
     struct ring *ring = ring_of(engine);
     struct io_uring_cqe *cqes[BATCH];
     uint32_t present, done = 0;
 
     wait_for_results(ring, until_ms);
-    read_clock(ring);
+    ring_read_clock(ring);
     /* Only what is there now: callbacks cannot keep the loop in here. */
     present = io_uring_cq_ready(&ring->uring);
     while (done < present) {
@@ -579,14 +509,14 @@ static uint32_t ring_tick(struct engine *engine, uint64_t until_ms)
         done += count;
     }
     engine->stats.results += done;
-    refill(ring);
+    ring_refill(ring);
     narrow_window(ring);
     return done;
 }
 
 /* --- the table of sockets --- */
 
-static int32_t ring_adopt(struct engine *engine, int fd)
+int32_t ring_adopt(struct engine *engine, int fd)
 {
     struct ring *ring = ring_of(engine);
     uint32_t slot;
@@ -609,7 +539,7 @@ static int32_t ring_adopt(struct engine *engine, int fd)
 
 /* Options are set before the socket goes into the table: setsockopt cannot reach it there. That
  * one of them is refused must not cost a connection. */
-static int32_t ring_socket(struct engine *engine, const struct sockaddr *addr)
+int32_t ring_socket(struct engine *engine, const struct sockaddr *addr)
 {
     int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1, idle_s = 60, between_s = 15;
@@ -623,286 +553,4 @@ static int32_t ring_socket(struct engine *engine, const struct sockaddr *addr)
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof between_s);
     }
     return ring_adopt(engine, fd);
-}
-
-/* --- start --- */
-
-static int setup_once(struct ring *ring, uint32_t submissions, uint32_t completions)
-{
-    struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_CQSIZE,
-        .cq_entries = completions,
-    };
-    int res = io_uring_queue_init_params(submissions, &ring->uring, &params);
-
-    if (res < 0)
-        return res;
-    if (!(params.features & IORING_FEAT_NODROP) || !(params.features & IORING_FEAT_SUBMIT_STABLE) ||
-        !(params.features & IORING_FEAT_EXT_ARG)) {
-        io_uring_queue_exit(&ring->uring);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static int setup_buffers(struct ring *ring)
-{
-    struct io_uring_buf_reg reg = {
-        .ring_addr = (uint64_t)(uintptr_t)ring->buf_ring,
-        .ring_entries = ring->rx_count,
-        .bgid = BUFFER_GROUP,
-    };
-    int res = io_uring_register_buf_ring(&ring->uring, &reg, 0);
-
-    if (res < 0)
-        return res;
-    io_uring_buf_ring_init(ring->buf_ring);
-    ring->spare_count = 0;
-    for (uint32_t i = ring->rx_count; i > 0; i--)
-        ring->spare[ring->spare_count++] = (uint16_t)(i - 1);
-    return 0;
-}
-
-/* A ring and its buffers are charged to RLIMIT_MEMLOCK per user, and what a dead process held
- * comes back some 50 ms late: try again for a second, then make do with less. */
-static int setup(struct ring *ring, uint32_t submissions, uint32_t completions)
-{
-    uint32_t waited_us = 0;
-
-    for (;;) {
-        int res = setup_once(ring, submissions, completions);
-
-        if (res == 0) {
-            res = setup_buffers(ring);
-            if (res == 0)
-                return 0;
-            io_uring_queue_exit(&ring->uring);
-        }
-        if (res != -ENOMEM)
-            return res;
-        if (waited_us < START_RETRY_MS * 1000) {
-            usleep(START_RETRY_STEP_US);
-            waited_us += START_RETRY_STEP_US;
-            continue;
-        }
-        if (submissions / 2 < ENGINE_SUBMISSIONS_MIN)
-            return res;
-        submissions /= 2;
-        completions /= 2;
-        log_event(LOG_WARN, "net", "ring_halved", log_kv_u64("submissions", submissions),
-                  log_kv_z("reason", "RLIMIT_MEMLOCK"));
-    }
-}
-
-/* Three empty operations must come back, each with its own name: a liburing that misunderstands
- * the kernel's layout answers with the first one three times (NO_SQARRAY under 2.3). */
-static int self_test(struct ring *ring)
-{
-    struct io_uring_cqe *cqe;
-    uint64_t expected = 7u << 5;
-
-    for (uint64_t i = 0; i < 3; i++) {
-        struct io_uring_sqe *sqe = take_sqe(ring);
-
-        io_uring_prep_nop(sqe);
-        sqe->user_data = expected + (i << 5);
-    }
-    if (io_uring_submit_and_wait(&ring->uring, 3) != 3)
-        return -EINVAL;
-    for (uint64_t i = 0; i < 3; i++) {
-        if (io_uring_peek_cqe(&ring->uring, &cqe) != 0)
-            return -EINVAL;
-        if (cqe->user_data != expected + (i << 5) || cqe->res != 0)
-            return -EINVAL;
-        io_uring_cqe_seen(&ring->uring, cqe);
-    }
-    return 0;
-}
-
-/* Socket commands have no bit to ask for: try one. */
-static void find_features(struct ring *ring, const struct engine_refusal *system)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct io_uring_cqe *cqe;
-    struct io_uring_sqe *sqe;
-
-    ring->can_post = system->kernel_major > ENGINE_KERNEL_MAJOR || system->kernel_minor >= 3;
-    if (fd < 0)
-        return;
-    ring->can_reset = true;
-    sqe = take_sqe(ring);
-    prepare_reset(ring, sqe, fd);
-    sqe->user_data = TAG_IGNORED;
-    ring->can_reset = false;
-    if (io_uring_submit_and_wait(&ring->uring, 1) == 1 &&
-        io_uring_peek_cqe(&ring->uring, &cqe) == 0) {
-        ring->can_reset = cqe->res == 0;
-        io_uring_cqe_seen(&ring->uring, cqe);
-    }
-    close(fd);
-}
-
-static void describe(const struct ring *ring, const struct engine_refusal *system)
-{
-    if (atomic_exchange(&is_describing, true))
-        return;
-    snprintf(description, sizeof description,
-             "io_uring: linux %d.%d, liburing %s, %u+%u entries, %u sockets, reset %s, post %s",
-             system->kernel_major, system->kernel_minor, R2A_LIBURING_VERSION,
-             ring->uring.sq.ring_entries, ring->uring.cq.ring_entries,
-             ring->engine.stats.sockets_max, ring->can_reset ? "by command" : "absent",
-             ring->can_post ? "by ring" : "by eventfd");
-    atomic_store(&is_described, true);
-}
-
-/* The direct table may not exceed the soft descriptor limit, so that is raised first. */
-static uint32_t sockets_allowed(uint32_t wanted)
-{
-    struct rlimit limit;
-
-    if (wanted == 0 || wanted > ENGINE_SOCKETS_MAX)
-        wanted = ENGINE_SOCKETS_MAX;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return wanted < 1024 ? wanted : 1024;
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            limit = raised;
-    }
-    return limit.rlim_cur < wanted ? (uint32_t)limit.rlim_cur : wanted;
-}
-
-static int setup_table(struct ring *ring, uint32_t sockets)
-{
-    int res = io_uring_register_files_sparse(&ring->uring, sockets);
-
-    if (res < 0)
-        return res;
-    ring->engine.stats.sockets_max = sockets;
-    ring->accept_slots = sockets - sockets / 2;
-    ring->engine.stats.accepts_free = ring->accept_slots;
-    return io_uring_register_file_alloc_range(&ring->uring, 0, ring->accept_slots);
-}
-
-static size_t round_page(size_t size)
-{
-    return (size + 4095) & ~(size_t)4095;
-}
-
-/* One mapping, touched as used: the struct, the two stacks, the buffer ring, the buffers. */
-static struct ring *map_ring(uint32_t rx_count, uint32_t sockets)
-{
-    size_t own = round_page(sizeof(struct ring) + rx_count * sizeof(uint16_t) + 64 +
-                            ((size_t)sockets / 2 + 1) * sizeof(uint32_t));
-    size_t buf_ring = round_page(rx_count * sizeof(struct io_uring_buf));
-    size_t size = own + buf_ring + (size_t)rx_count * RX_SEGMENT_BYTES;
-    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    struct ring *ring = (struct ring *)(void *)base;
-
-    if (base == MAP_FAILED)
-        return NULL;
-    madvise(base, size, MADV_NOHUGEPAGE);
-    ring->map_size = size;
-    ring->rx_count = rx_count;
-    ring->slots_free = (uint32_t *)(void *)(base + sizeof(struct ring));
-    ring->spare = (uint16_t *)(void *)(ring->slots_free + sockets / 2 + 1);
-    ring->buf_ring = (struct io_uring_buf_ring *)(void *)(base + own);
-    ring->engine.rx_memory = base + own + buf_ring;
-    return ring;
-}
-
-static enum r2a_err ring_start(struct engine **engine, const struct engine_cfg *cfg)
-{
-    uint32_t submissions = cfg->submissions ? cfg->submissions : ENGINE_SUBMISSIONS;
-    uint32_t completions = cfg->completions ? cfg->completions : 4 * submissions;
-    uint32_t rx_count = cfg->rx_buffers ? cfg->rx_buffers : RX_BUFFERS;
-    uint32_t window = cfg->rx_window ? cfg->rx_window : RX_WINDOW;
-    uint32_t sockets = sockets_allowed(cfg->sockets_max);
-    uint32_t workers[2] = {1, 1}; /* kernel threads for files: bounded, unbounded */
-    struct engine_refusal system = {0};
-    struct ring *ring;
-    int res;
-
-    check((rx_count & (rx_count - 1)) == 0 && rx_count <= 32768);
-    ring = map_ring(rx_count, sockets);
-    if (ring == NULL)
-        return R2A_ERR_NO_MEMORY;
-    ring->engine.table = &engine_ring;
-    ring->rx_window_min = window < rx_count ? window : rx_count;
-    ring->engine.stats.rx_window = ring->rx_window_min;
-    engine_refusal_gather(&system);
-
-    res = setup(ring, submissions, completions);
-    if (res < 0)
-        goto fail_map;
-    res = self_test(ring);
-    if (res < 0)
-        goto fail_ring;
-    res = setup_table(ring, sockets);
-    if (res < 0)
-        goto fail_ring;
-    io_uring_register_ring_fd(&ring->uring); /* saves a lookup; goes without */
-    io_uring_register_iowq_max_workers(&ring->uring, workers);
-    find_features(ring, &system);
-    refill(ring);
-    read_clock(ring);
-    describe(ring, &system);
-    *engine = &ring->engine;
-    return R2A_OK;
-
-fail_ring:
-    io_uring_queue_exit(&ring->uring);
-fail_map:
-    munmap(ring, ring->map_size);
-    atomic_store(&refused_errno, -res);
-    return R2A_ERR_URING_REFUSED;
-}
-
-static void ring_stop(struct engine *engine)
-{
-    struct ring *ring = ring_of(engine);
-
-    check(engine->stats.ops_armed == 0);
-    io_uring_queue_exit(&ring->uring);
-    munmap(ring, ring->map_size);
-}
-
-const struct engine_table engine_ring = {
-    .name = "io_uring",
-    .start = ring_start,
-    .arm = ring_arm,
-    .cancel = ring_cancel,
-    .post = ring_post,
-    .tick = ring_tick,
-    .stop = ring_stop,
-    .adopt = ring_adopt,
-    .socket = ring_socket,
-    .discard = ring_discard,
-    .give = ring_give,
-};
-
-void engine_refusal(char *text, size_t size)
-{
-    struct engine_refusal refusal = {.errnum = atomic_load(&refused_errno)};
-
-    engine_refusal_gather(&refusal);
-    engine_refusal_text(&refusal, text, size);
-}
-
-void engine_describe(char *text, size_t size)
-{
-    const struct engine_cfg cfg = {.submissions = 64, .sockets_max = 64, .rx_buffers = 16};
-    struct engine *engine;
-
-    if (!atomic_load(&is_described)) {
-        if (engine_ring.start(&engine, &cfg) != R2A_OK) {
-            engine_refusal(text, size);
-            return;
-        }
-        engine_ring.stop(engine);
-    }
-    snprintf(text, size, "%s", description);
 }
