@@ -121,11 +121,9 @@ static bool admit_key(struct exchange *ex)
 void ex_route(struct exchange *ex, struct slice model)
 {
     struct ex_request *request = ex->request;
-    const struct http_header *wanted;
 
-    wanted = http_header_find(request->headers, request->headers_count, HEADER_MODEL_PROVIDER);
     route_choose(ex->config, ex->worker->board, request->match.prefix,
-                 wanted ? wanted->value : (struct slice){0}, model, ex->key, &request->plan);
+                 ex_header(request, HEADER_MODEL_PROVIDER), model, ex->key, &request->plan);
     if (request->plan.verdict != ROUTE_PLAN_OK) {
         refuse_plan(ex, &request->plan);
         return;

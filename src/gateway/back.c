@@ -116,11 +116,6 @@ void call_on_no_upstream(struct call *call, enum r2a_err err, enum fault_phase p
     fail(call, err, phase, (struct slice){0});
 }
 
-static struct slice client_header(const struct ex_request *request, enum http_header_id id)
-{
-    return http_header_value(request->headers, request->headers_count, id);
-}
-
 /* OpenRouter's own name for it: a browser's Referer is not meant for an upstream. */
 static struct slice referer_of(const struct ex_request *request)
 {
@@ -144,15 +139,15 @@ static void write_request(struct exchange *ex, struct rope *out)
         .request_id = ex->id,
     };
 
-    facts.idempotency_key = client_header(request, HEADER_IDEMPOTENCY_KEY);
-    facts.traceparent = client_header(request, HEADER_TRACEPARENT);
+    facts.idempotency_key = ex_header(request, HEADER_IDEMPOTENCY_KEY);
+    facts.traceparent = ex_header(request, HEADER_TRACEPARENT);
     facts.referer = referer_of(request);
-    facts.title = client_header(request, HEADER_X_TITLE);
+    facts.title = ex_header(request, HEADER_X_TITLE);
     if (ex->is_relay) {
-        facts.anthropic_version = client_header(request, HEADER_ANTHROPIC_VERSION);
-        facts.anthropic_beta = client_header(request, HEADER_ANTHROPIC_BETA);
-        facts.openai_beta = client_header(request, HEADER_OPENAI_BETA);
-        facts.user_agent = client_header(request, HEADER_USER_AGENT);
+        facts.anthropic_version = ex_header(request, HEADER_ANTHROPIC_VERSION);
+        facts.anthropic_beta = ex_header(request, HEADER_ANTHROPIC_BETA);
+        facts.openai_beta = ex_header(request, HEADER_OPENAI_BETA);
+        facts.user_agent = ex_header(request, HEADER_USER_AGENT);
         facts.client_query = request->match.query;
     }
     rope_put(out, ex->is_chore ? S("GET ") : S("POST "));

@@ -196,9 +196,13 @@ struct exchange *ex_open(struct front *front, const struct h1_request *head,
     request->headers_count = head->headers_count;
     http_headers_move(request->headers, head->headers, head->headers_count, head_bytes.ptr,
                       copy.ptr);
+    for (uint32_t i = 0; i < request->headers_count; i++) {
+        uint32_t id = (uint32_t)request->headers[i].id;
+
+        request->headers_known[id / 64] |= UINT64_C(1) << (id % 64);
+    }
     http_body_init(&request->body_wire, (enum http_body_kind)head->body, head->content_length);
-    if (!take_id(
-            ex, http_header_value(request->headers, request->headers_count, HEADER_X_REQUEST_ID))) {
+    if (!take_id(ex, ex_header(request, HEADER_X_REQUEST_ID))) {
         forget(ex);
         return NULL;
     }

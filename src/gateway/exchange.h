@@ -46,6 +46,7 @@ struct ex_request {
     struct arena arena;          /* the head's bytes, decoded texts, this struct */
     struct http_header *headers; /* of the client's head */
     uint32_t headers_count;
+    uint64_t headers_known[(HEADER_ID_COUNT + 63) / 64]; /* a bit for each id that is among them */
     struct route_match match;
     char *body; /* contiguous; NULL: none */
     size_t body_len, body_size;
@@ -68,6 +69,15 @@ struct ex_request {
     struct timer echo_timer; /* no upstream: when the next word is due */
     struct ex_recall recall;
 };
+
+/* What the client's head says; empty when it has no such field. Most of what is asked for is
+ * absent, and the list is long. */
+static inline struct slice ex_header(const struct ex_request *request, enum http_header_id id)
+{
+    if (!(request->headers_known[id / 64] >> (id % 64) & 1))
+        return (struct slice){0};
+    return http_header_value(request->headers, request->headers_count, id);
+}
 
 /* Why the last attempt failed, and what its answer said with it. Most exchanges never need one. */
 struct ex_failure {

@@ -74,11 +74,6 @@ static void refuse_head(struct front *front, enum r2a_err err)
 
 /* --- bodies --- */
 
-static struct slice header(const struct exchange *ex, enum http_header_id id)
-{
-    return http_header_value(ex->request->headers, ex->request->headers_count, id);
-}
-
 static void refuse_large(struct exchange *ex)
 {
     char text[96];
@@ -228,7 +223,7 @@ static void begin_body(struct exchange *ex, const struct h1_request *head)
 {
     struct front *front = ex->front;
     struct ex_request *request = ex->request;
-    struct slice coding = header(ex, HEADER_CONTENT_ENCODING);
+    struct slice coding = ex_header(ex->request, HEADER_CONTENT_ENCODING);
 
     if (coding.len > 0 && !http_token_eq(coding, S("identity"))) {
         ex_refuse(ex, FAULT_INVALID, 415,
@@ -334,7 +329,7 @@ static void begin(struct exchange *ex, const struct h1_request *head)
     struct route_request asked = {.method = ex->method};
     struct auth_offer offer;
     struct slice path, query;
-    struct slice origin = header(ex, HEADER_ORIGIN);
+    struct slice origin = ex_header(ex->request, HEADER_ORIGIN);
     char *buf;
     int32_t len;
 
@@ -361,10 +356,10 @@ static void begin(struct exchange *ex, const struct h1_request *head)
     }
     asked.path = slice_of(buf, (size_t)len);
     asked.query = query;
-    asked.has_anthropic_version = header(ex, HEADER_ANTHROPIC_VERSION).len > 0;
-    asked.has_goog_key = header(ex, HEADER_X_GOOG_API_KEY).len > 0;
+    asked.has_anthropic_version = ex_header(ex->request, HEADER_ANTHROPIC_VERSION).len > 0;
+    asked.has_goog_key = ex_header(ex->request, HEADER_X_GOOG_API_KEY).len > 0;
     asked.has_upgrade = head->has_upgrade;
-    asked.has_preflight = header(ex, HEADER_ACCESS_CONTROL_REQUEST_METHOD).len > 0;
+    asked.has_preflight = ex_header(ex->request, HEADER_ACCESS_CONTROL_REQUEST_METHOD).len > 0;
     route_match(ex->config, &asked, buf + len, match);
     ex->client = match->client ? match->client : &proto_openai_chat;
     ex->operation = match->op;
@@ -374,9 +369,9 @@ static void begin(struct exchange *ex, const struct h1_request *head)
         ex_refuse(ex, FAULT_METHOD, 0, S("method not allowed on this path"));
         return;
     }
-    offer = (struct auth_offer){.authorization = header(ex, HEADER_AUTHORIZATION),
-                                .x_api_key = header(ex, HEADER_X_API_KEY),
-                                .x_goog_api_key = header(ex, HEADER_X_GOOG_API_KEY),
+    offer = (struct auth_offer){.authorization = ex_header(ex->request, HEADER_AUTHORIZATION),
+                                .x_api_key = ex_header(ex->request, HEADER_X_API_KEY),
+                                .x_goog_api_key = ex_header(ex->request, HEADER_X_GOOG_API_KEY),
                                 .query_key = query_key(ex, query)};
     if (needs_key(match) && !check_key(ex, &offer))
         return;

@@ -69,11 +69,6 @@ bool pass_find_model(struct slice content_type, struct slice prefix, bool is_who
 
 /* --- routing --- */
 
-static struct slice client_header(const struct exchange *ex, enum http_header_id id)
-{
-    return http_header_value(ex->request->headers, ex->request->headers_count, id);
-}
-
 static struct pass *pass_of(struct exchange *ex)
 {
     return ex->request->pass;
@@ -83,7 +78,7 @@ static struct pass *pass_of(struct exchange *ex)
 static bool look_for_model(struct exchange *ex)
 {
     struct pass *pass = pass_of(ex);
-    struct slice type = client_header(ex, HEADER_CONTENT_TYPE);
+    struct slice type = ex_header(ex->request, HEADER_CONTENT_TYPE);
     struct slice prefix = slice_of(pass->prefix, pass->len);
     bool is_whole = ex->request->body_wire.is_complete;
     struct slice raw, text;
@@ -252,17 +247,17 @@ void pass_write_request(struct exchange *ex, struct rope *out)
     struct pass *pass = pass_of(ex);
     const struct provider_instance *provider = ex->provider;
     struct rope prefix = {.mem = out->mem};
-    struct slice type = client_header(ex, HEADER_CONTENT_TYPE);
+    struct slice type = ex_header(ex->request, HEADER_CONTENT_TYPE);
     struct provider_request facts = {
         .proto = ex->target.proto,
         .model = ex->target.model,
         .credential = ex->credential,
         .is_relay = true,
         .request_id = ex->id,
-        .idempotency_key = client_header(ex, HEADER_IDEMPOTENCY_KEY),
-        .traceparent = client_header(ex, HEADER_TRACEPARENT),
-        .openai_beta = client_header(ex, HEADER_OPENAI_BETA),
-        .user_agent = client_header(ex, HEADER_USER_AGENT),
+        .idempotency_key = ex_header(ex->request, HEADER_IDEMPOTENCY_KEY),
+        .traceparent = ex_header(ex->request, HEADER_TRACEPARENT),
+        .openai_beta = ex_header(ex->request, HEADER_OPENAI_BETA),
+        .user_agent = ex_header(ex->request, HEADER_USER_AGENT),
     };
 
     put_prefix(ex, pass, &prefix);
