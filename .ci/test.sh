@@ -266,7 +266,8 @@ do_fuzz_smoke() {
 
 # ---- e2e ------------------------------------------------------------------------------------------------------
 
-# e2e_need: Python and Node with the pinned packages, kept in the user's cache; sets E2E_PYTHON and E2E_NODE
+# e2e_need FILTER..: Python and Node with the pinned packages, kept in the user's cache; sets E2E_PYTHON and E2E_NODE. The
+# coding agents are most of a gigabyte and take a minute: they come when FILTER names them, and once in ci (E2E_WITH_AGENTS).
 e2e_need() {
     local folder
     need python npm ca curl openssl
@@ -279,10 +280,10 @@ e2e_need() {
     node_packages tests
     export E2E_NODE_MODULES=$REPLY/node_modules
     export E2E_NODE=$E2E_NODE_MODULES/.bin/node
-    [ ! -f tests/agents/package-lock.json ] || {
+    if [ -n "${E2E_WITH_AGENTS:-}" ] || [[ $* == *agent* ]]; then
         node_packages tests/agents
         export E2E_AGENTS=$REPLY/node_modules
-    }
+    fi
 }
 
 python_install() {
@@ -317,7 +318,7 @@ e2e_tests() {
         [ -f src/main/main.c ] || return 0
     fi
     R2A_BIN=$(absolute "$R2A_BIN")
-    e2e_need
+    e2e_need "$@"
     E2E_TMP=$(absolute "$BUILD_DIR/e2e")
     export R2A_BIN E2E_TMP R2A_FLAVOUR=$FLAVOUR
     mkdir -p "$E2E_TMP"

@@ -44,7 +44,7 @@ PICTURE = (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 16, 16,
 def program(*path):
     """Where an agent lies; skips the test where ci has not put it."""
     if not AGENTS:
-        raise Skip('E2E_AGENTS is not set: ci installs the agents')
+        raise Skip('no agents are installed: ci runs them, and ./build.sh e2e agent')
     found = os.path.join(AGENTS, *path)
     if not os.path.exists(found):
         raise Skip(f'no {found}')
