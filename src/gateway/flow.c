@@ -219,6 +219,7 @@ enum r2a_err ex_take_event(struct ir_sink *sink, const struct ir_event *event)
         break;
     case IR_END:
         ex->has_ended = true;
+        ex->brief->completed = loop_wall_ms(&ex->worker->loop) / 1000;
         break;
     case IR_ALIVE:
         if (!ex->is_head_sent || ex->is_relay)

@@ -280,7 +280,12 @@ void openai_responses_write_response(struct encoder *e, enum response_status sta
     rope_put_i64(out, e->brief->created);
     rope_put(out, S(",\"status\":\""));
     rope_put(out, words[status]);
-    rope_put(out, S("\",\"background\":false,\"error\":"));
+    rope_put(out, S("\",\"completed_at\":"));
+    if (status == RESPONSE_COMPLETED)
+        rope_put_i64(out, e->brief->completed);
+    else
+        rope_put(out, S("null"));
+    rope_put(out, S(",\"background\":false,\"error\":"));
     write_error(fault, out);
     rope_put(out, S(",\"incomplete_details\":"));
     rope_put(out, status == RESPONSE_INCOMPLETE ? reason_word(e) : S("null"));

@@ -27,7 +27,8 @@ struct brief_name {
 
 /* What the answer must know of the request and what is decided once for both halves. One an
  * exchange. The gateway sets the first group before request_decode; request_decode fills the
- * second; request_encode writes `names` anew for each attempt. Read-only on the way down. */
+ * second; request_encode writes `names` anew for each attempt. Read-only on the way down, but for
+ * `completed`. */
 struct brief {
     /* gateway */
     uint8_t operation; /* enum brief_operation */
@@ -43,6 +44,7 @@ struct brief {
     struct slice id;    /* 24 base62 characters, unique to the exchange: "chatcmpl-" + id … */
     uint64_t random[2]; /* seed for further ids (brief_make_id) */
     int64_t created;    /* seconds since the epoch */
+    int64_t completed;  /* the same, once the upstream has ended properly: set before END comes */
     size_t output_bytes_max; /* limits.output_bytes */
 
     /* request_decode */

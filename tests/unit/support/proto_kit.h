@@ -45,6 +45,7 @@ static inline void kit_open(struct kit *kit)
         .id = S("AAAAAAAAAAAAAAAAAAAAAAAA"),
         .random = {1, 2},
         .created = 1788000000,
+        .completed = 1788000002,
         .output_bytes_max = 8u << 20,
         .model = S("m-client"),
         .thoughts_shown = true,
