@@ -1,6 +1,8 @@
 #include "anthropic_read.h"
 
 #include "anthropic.h"
+#include "builtin.h"
+#include "r2a/core/str.h"
 #include "r2a/json/text.h"
 
 /* A Messages request onto the tape (anthropic-messages.md 3). The root is read as spans and told in
@@ -235,6 +237,8 @@ enum tool_key {
     TOOL_SCHEMA,
     TOOL_STRICT,
     TOOL_CACHE,
+    TOOL_WIDTH,
+    TOOL_HEIGHT,
     TOOLS
 };
 
@@ -245,12 +249,17 @@ static const struct slice tool_names[TOOLS] = {
     [TOOL_SCHEMA] = S_INIT("input_schema"),
     [TOOL_STRICT] = S_INIT("strict"),
     [TOOL_CACHE] = S_INIT("cache_control"),
+    [TOOL_WIDTH] = S_INIT("display_width_px"),
+    [TOOL_HEIGHT] = S_INIT("display_height_px"),
 };
 
-static bool is_client_tool(const struct member *members)
+/* A tool that runs at the vendor. Those it defines and the client runs are functions. */
+static bool is_server_tool(const struct member *members)
 {
-    return !member_is(&members[TOOL_TYPE], JSON_STRING) ||
-           text_is(member_text(&members[TOOL_TYPE]), S("custom"));
+    struct text type = member_text(&members[TOOL_TYPE]);
+
+    return type.len > 0 && !text_is(type, S("custom")) &&
+           builtin_of_anthropic(type) == BUILTIN_NONE;
 }
 
 /* The type of the server tool that has this name, or empty. */
@@ -263,7 +272,7 @@ static struct text server_type(struct reading *r, const struct member *tools, st
         return none;
     read_open(r, &scan, tools->raw);
     while (read_next(&scan, &tool))
-        if (members_of(tool.raw, tool_names, TOOLS, members) && !is_client_tool(members) &&
+        if (members_of(tool.raw, tool_names, TOOLS, members) && is_server_tool(members) &&
             text_eq(member_text(&members[TOOL_NAME]), name))
             return member_text(&members[TOOL_TYPE]);
     return none;
@@ -312,9 +321,31 @@ static enum r2a_err put_choice(struct reading *r, const struct member *choice,
     return R2A_OK;
 }
 
+/* What is said of a screen goes with the description: nowhere else could a model read it. */
+static enum r2a_err put_builtin(struct reading *r, const struct member *tool,
+                                const struct member *members, enum builtin_id id, uint8_t flags)
+{
+    char screen[80];
+    struct str_buf buf = STR_BUF(screen);
+
+    if (member_is(&members[TOOL_WIDTH], JSON_NUMBER) &&
+        member_is(&members[TOOL_HEIGHT], JSON_NUMBER)) {
+        str_buf_put(&buf, S(" The screen has "));
+        str_buf_put(&buf, slice_head(members[TOOL_WIDTH].raw, 20));
+        str_buf_put(&buf, S(" x "));
+        str_buf_put(&buf, slice_head(members[TOOL_HEIGHT].raw, 20));
+        str_buf_put(&buf, S(" pixels."));
+    }
+    READ_PUT(builtin_put(r->tape, id, flags, member_text(&members[TOOL_TYPE]),
+                         member_text(&members[TOOL_NAME]), str_buf_slice(&buf), tool->raw,
+                         brief_scratch(r->brief)));
+    return R2A_OK;
+}
+
 static enum r2a_err put_tool(struct reading *r, const struct member *tool)
 {
     struct member members[TOOLS];
+    enum builtin_id id;
     uint8_t flags;
 
     if (!member_is(tool, JSON_OBJECT))
@@ -322,7 +353,10 @@ static enum r2a_err put_tool(struct reading *r, const struct member *tool)
     READ_TRY(read_object(r, tool->raw, tool_names, TOOLS, members, NULL));
     flags = anthropic_mark(&members[TOOL_CACHE]);
     r->brief->text_bytes += tool->raw.len;
-    if (!is_client_tool(members)) {
+    id = builtin_of_anthropic(member_text(&members[TOOL_TYPE]));
+    if (id != BUILTIN_NONE)
+        return put_builtin(r, tool, members, id, flags);
+    if (is_server_tool(members)) {
         READ_PUT(put_open(r->tape, IR_TOOL, IR_TOOL_SERVER, flags, 0,
                           member_text(&members[TOOL_TYPE]), member_text(&members[TOOL_NAME])));
         READ_PUT(put_field(r->tape, IR_FIELD_RAW, 0, member_json(tool), 0));

@@ -358,7 +358,7 @@ static enum r2a_err write_tool(struct anthropic_writer *w, const struct names_to
 {
     struct rope *out = w->out;
 
-    if (tool->kind == IR_TOOL_SERVER && w->is_native) {
+    if (part_has(view, IR_FIELD_RAW) && w->is_native) {
         rope_borrow(out, text_bytes(part_field(view, IR_FIELD_RAW)));
         return R2A_OK;
     }

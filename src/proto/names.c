@@ -1,5 +1,6 @@
 #include "names.h"
 
+#include "builtin.h"
 #include "r2a/core/hash.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
@@ -170,6 +171,8 @@ static bool read_tool(struct names *names, const struct ir_tape *tape, uint32_t 
     }
     if (tool->kind == IR_TOOL_SERVER)
         return text_to_plain(tape->events[tool->event].u.open.id, names->arena, &tool->wire);
+    if (tape->events[tool->event].u.open.id.len > 0)
+        tool->builtin = (uint8_t)builtin_of_responses(tape->events[tool->event].u.open.id);
     tool->is_wrapped = tool->kind == IR_TOOL_CUSTOM && names->rules.wraps_custom;
     if (!names->rules.flattens_spaces)
         return name_fit(tool->client, (struct text){0}, (enum names_form)names->rules.form,
@@ -207,7 +210,8 @@ static bool part_equals(struct names *names)
 
 static bool differs(const struct names *names, const struct names_tool *tool)
 {
-    return tool->is_wrapped || (tool->space.len > 0 && names->rules.flattens_spaces) ||
+    return tool->is_wrapped || tool->builtin != BUILTIN_NONE ||
+           (tool->space.len > 0 && names->rules.flattens_spaces) ||
            !text_is(tool->client, tool->wire);
 }
 
@@ -232,7 +236,8 @@ static bool write_brief(struct names *names, struct brief *brief)
             brief->names[brief->names_count++] = (struct brief_name){.client = tool->client,
                                                                      .wire = tool->wire,
                                                                      .space = tool->space,
-                                                                     .is_custom = tool->is_wrapped};
+                                                                     .is_custom = tool->is_wrapped,
+                                                                     .builtin = tool->builtin};
     }
     return true;
 }

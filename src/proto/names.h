@@ -25,6 +25,7 @@ struct names_tool {
     uint8_t kind;    /* enum ir_tool */
     bool is_dropped; /* a later definition has the name, or the encoder decided so */
     bool is_wrapped; /* a custom tool that is sent as a function */
+    uint8_t builtin; /* enum builtin_id: a vendor's own tool that is sent as a function */
     struct text client, space;
     struct slice wire; /* plain; for a server tool its type */
 };

@@ -1,5 +1,6 @@
 #include "openai_responses_answer.h"
 
+#include "builtin.h"
 #include "openai_chat.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
@@ -163,8 +164,16 @@ static void forget_item(struct encoder *e, struct item *item)
 
 static struct slice id_prefix(const struct item *item)
 {
+    static const struct slice builtins[BUILTIN_RAISED + 1] = {
+        [BUILTIN_LOCAL_SHELL] = S_INIT("lsh_"),
+        [BUILTIN_SHELL] = S_INIT("sh_"),
+        [BUILTIN_APPLY_PATCH] = S_INIT("apc_"),
+    };
+
     switch (item->kind) {
     case IR_PART_CALL:
+        if (item->builtin != BUILTIN_NONE)
+            return builtins[item->builtin];
         return item->is_custom ? S("ctc_") : S("fc_");
     case IR_PART_REASON:
     case IR_PART_REDACTED:
@@ -345,7 +354,8 @@ static enum r2a_err add_text(struct encoder *e, struct item *item, struct text t
     if (item->kind == IR_PART_TEXT)
         item->chars += text_count_chars(text);
     err = keep_text(e, item, text);
-    if (err == R2A_OK && !e->is_document && item->kind != IR_PART_IMAGE)
+    if (err == R2A_OK && !e->is_document && item->kind != IR_PART_IMAGE &&
+        item->builtin == BUILTIN_NONE)
         write_delta(e, item, text, out);
     return err;
 }
@@ -381,6 +391,53 @@ static void write_done(struct encoder *e, const struct item *item, struct rope *
     }
 }
 
+/* What the model wrote for a call of a kind of its own. Half a command is not shown: somebody might
+ * run it. */
+static __attribute__((noinline, cold)) enum r2a_err keep_args(struct encoder *e, struct item *item,
+                                                              bool is_cut)
+{
+    size_t len = item->body.bytes;
+    char *bytes = arena_take(e->brief->arena, len + 1);
+
+    if (bytes == NULL)
+        return R2A_ERR_NO_MEMORY;
+    rope_copy_out(&item->body, bytes);
+    if (is_cut && text_json_kind(text_escaped(slice_of(bytes, len))) != TEXT_IS_OBJECT)
+        return R2A_OK;
+    return text_to_plain(text_escaped(slice_of(bytes, len)), e->brief->arena, &item->args)
+               ? R2A_OK
+               : R2A_ERR_NO_MEMORY;
+}
+
+/* The commands of a shell call have events of their own; they name no item. */
+static void write_command(struct encoder *e, const struct item *item, struct slice type, uint32_t k,
+                          struct slice member, struct slice value, struct rope *out)
+{
+    begin_event(e, type, out);
+    rope_put(out, S(",\"output_index\":"));
+    rope_put_u64(out, item->index);
+    rope_put(out, S(",\"command_index\":"));
+    rope_put_u64(out, k);
+    rope_put(out, member);
+    rope_put(out, value);
+    end_event(out);
+}
+
+static __attribute__((noinline, cold)) void
+write_commands(struct encoder *e, const struct item *item, struct rope *out)
+{
+    struct slice command;
+
+    for (uint32_t k = 0; builtin_shell_command(item->args, k, &command); k++) {
+        write_command(e, item, S("response.shell_call_command.added"), k, S(",\"command\":"),
+                      S("\"\""), out);
+        write_command(e, item, S("response.shell_call_command.delta"), k, S(",\"delta\":"), command,
+                      out);
+        write_command(e, item, S("response.shell_call_command.done"), k, S(",\"command\":"),
+                      command, out);
+    }
+}
+
 static enum r2a_err seal_item(struct encoder *e, struct item *item)
 {
     struct item_extra *extra = item->extra;
@@ -403,6 +460,8 @@ static enum r2a_err finish_item(struct encoder *e, struct item *item, bool is_cu
         err = open_item(e, item, out);
     if (err == R2A_OK)
         err = seal_item(e, item);
+    if (err == R2A_OK && item->builtin != BUILTIN_NONE)
+        err = keep_args(e, item, is_cut);
     forget_item(e, item);
     if (err != R2A_OK || item->stage == ITEM_WAITING) {
         if (item->stage == ITEM_WAITING)
@@ -412,7 +471,10 @@ static enum r2a_err finish_item(struct encoder *e, struct item *item, bool is_cu
     item->stage = is_cut ? ITEM_CUT : ITEM_DONE;
     if (e->is_document)
         return R2A_OK;
-    if (item->kind != IR_PART_IMAGE && (item->has_text || is_message(item) || item->is_custom))
+    if (item->builtin == BUILTIN_SHELL)
+        write_commands(e, item, out);
+    else if (item->builtin == BUILTIN_NONE && item->kind != IR_PART_IMAGE &&
+             (item->has_text || is_message(item) || item->is_custom))
         write_done(e, item, out);
     if (item->kind == IR_PART_IMAGE) {
         begin_item_event(e, item, S("response.image_generation_call.completed"), S(""), out);
@@ -474,6 +536,15 @@ static bool call_waits(const struct encoder *e, struct text name)
     return false;
 }
 
+/* Which tool of OpenAI's own was declared under this name. */
+static enum builtin_id builtin_of(const struct encoder *e, struct text name)
+{
+    for (uint32_t i = 0; i < e->brief->names_count; i++)
+        if (e->brief->names[i].builtin != BUILTIN_NONE && text_eq(e->brief->names[i].client, name))
+            return (enum builtin_id)e->brief->names[i].builtin;
+    return BUILTIN_NONE;
+}
+
 static enum r2a_err open_part(struct encoder *e, const struct ir_event *event, struct rope *out)
 {
     enum r2a_err err = settle(e, NULL, false, out);
@@ -501,6 +572,7 @@ static enum r2a_err open_part(struct encoder *e, const struct ir_event *event, s
     if (event->what != IR_PART_CALL)
         return R2A_OK;
     item->is_custom = (event->flags & IR_CUSTOM) != 0;
+    item->builtin = (uint8_t)builtin_of(e, event->u.open.name);
     if (!keep_call_id(e, item, event->u.open.id) || !keep(e, event->u.open.name, &item->name))
         return R2A_ERR_NO_MEMORY;
     if (call_waits(e, event->u.open.name)) {

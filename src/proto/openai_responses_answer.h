@@ -34,6 +34,8 @@ struct item {
     uint8_t kind;   /* enum ir_part */
     uint8_t stage;
     bool is_custom, has_text;
+    uint8_t builtin;    /* enum builtin_id: the call is of a kind of its own */
+    struct slice args;  /* of such a call, once they are whole: plain, in the arena */
     struct slice id;    /* in the arena */
     struct slice where; /* `,"item_id":"…","output_index":n` */
     struct text call_id, name, space;

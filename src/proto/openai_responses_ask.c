@@ -297,6 +297,10 @@ static enum r2a_err put_function(struct responses_ask *a, const struct names_too
 
     if (!part_read(a->tape, tool->event, a->arena, &view))
         return R2A_ERR_NO_MEMORY;
+    if (is_native(a) && part_has(&view, IR_FIELD_RAW)) {
+        rope_borrow(a->out, text_bytes(part_field(&view, IR_FIELD_RAW)));
+        return R2A_OK;
+    }
     rope_put(a->out, is_custom ? S("{\"type\":\"custom\",\"name\":")
                                : S("{\"type\":\"function\",\"name\":"));
     text_write_string(a->out, text_plain(tool->wire));

@@ -1,5 +1,6 @@
 #include "openai_responses_items.h"
 
+#include "builtin.h"
 #include "common.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
@@ -106,8 +107,15 @@ static enum r2a_err put_tool(struct reading *r, const struct member *item, struc
     ++*count;
     if (text_is(type, S("custom")))
         return put_function(r, tool, space, IR_TOOL_CUSTOM);
-    if (type.len > 0 && !text_is(type, S("function")))
-        return put_server_tool(r, type, item->raw);
+    if (type.len > 0 && !text_is(type, S("function"))) {
+        enum builtin_id id = builtin_of_responses(type);
+
+        if (id == BUILTIN_NONE)
+            return put_server_tool(r, type, item->raw);
+        READ_PUT(
+            builtin_put(r->tape, id, 0, type, type, (struct slice){0}, item->raw, brief_scratch(r->brief)));
+        return R2A_OK;
+    }
     if (!member_is_present(&tool[TOOL_NAME]) && member_is(&tool[TOOL_FUNCTION], JSON_OBJECT)) {
         /* The nested form of Chat Completions: sloppy, and clear. */
         READ_TRY(read_object(r, tool[TOOL_FUNCTION].raw, tool_names, TOOL_MEMBERS, inner, NULL));

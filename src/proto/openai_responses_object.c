@@ -1,5 +1,6 @@
 #include "openai_responses_answer.h"
 
+#include "builtin.h"
 #include "member.h"
 #include "r2a/core/check.h"
 #include "r2a/json/text.h"
@@ -83,6 +84,12 @@ static void write_reasoning(const struct item *item, bool is_added, struct rope 
 
 static void write_call(const struct item *item, bool is_added, struct rope *out)
 {
+    if (item->builtin != BUILTIN_NONE) {
+        builtin_write_call((enum builtin_id)item->builtin, item->args, out);
+        write_status(item, is_added, out);
+        write_text_member(out, S(",\"call_id\":"), item->call_id);
+        return;
+    }
     rope_put(out, item->is_custom ? S(",\"type\":\"custom_tool_call\"")
                                   : S(",\"type\":\"function_call\""));
     write_status(item, is_added, out);

@@ -1,5 +1,6 @@
 #include "openai_responses.h"
 
+#include "builtin.h"
 #include "common.h"
 #include "openai_responses_items.h"
 #include "r2a/core/check.h"
@@ -316,11 +317,18 @@ static enum r2a_err read_reference(struct reading *r, struct slice raw, struct m
     return R2A_OK;
 }
 
+/* A tool that the vendor defines is named by its type. */
+static struct text name_of(const struct member *refs)
+{
+    struct text type = member_text(&refs[REF_TYPE]);
+
+    return builtin_of_responses(type) != BUILTIN_NONE ? type : member_text(&refs[REF_NAME]);
+}
+
 static enum r2a_err put_reference(struct reading *r, const struct member *refs)
 {
-    struct text name = member_text(&refs[REF_NAME]);
+    struct text name = name_of(refs);
 
-    /* A tool that runs at the vendor is named by its type. */
     if (name.len == 0)
         name = member_text(&refs[REF_TYPE]);
     READ_PUT(put_param(r->tape, IR_PARAM_TOOL_CHOICE_NAME, name, 0));
@@ -358,8 +366,9 @@ static enum r2a_err put_allowed(struct reading *r, const struct member *members)
 
 static enum r2a_err put_forced(struct reading *r, const struct member *members)
 {
-    struct text type = member_text(&members[REF_TYPE]), name = member_text(&members[REF_NAME]);
-    bool is_function = text_is(type, S("function")), is_custom = text_is(type, S("custom"));
+    struct text type = member_text(&members[REF_TYPE]), name = name_of(members);
+    bool is_function = text_is(type, S("function")) || builtin_of_responses(type) != BUILTIN_NONE;
+    bool is_custom = text_is(type, S("custom"));
     int32_t word = choice_of(type);
 
     if (word >= 0) {

@@ -100,7 +100,7 @@ static struct slice keep(struct golden *g, struct slice value)
     return arena_copy(&g->kit.arena, value);
 }
 
-/* `CLIENT WIRE [custom] [space=NS]` */
+/* `CLIENT WIRE [custom] [builtin=N] [space=NS]`, N of proto/builtin.h */
 static void add_name(struct golden *g, struct slice value)
 {
     struct brief *brief = &g->kit.brief;
@@ -118,6 +118,8 @@ static void add_name(struct golden *g, struct slice value)
             names->wire = keep(g, word);
         else if (slice_eq(word, S("custom")))
             names->is_custom = true;
+        else if (str_starts(word, S("builtin=")))
+            names->builtin = (uint8_t)(word.ptr[8] - '0');
         else
             names->space = text_plain(keep(g, slice_skip(word, 6)));
         value = slice_skip(value, word.len);

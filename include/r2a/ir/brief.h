@@ -23,6 +23,8 @@ struct brief_name {
     struct slice wire;  /* as the upstream knows it; plain */
     struct text space;  /* namespace, or empty */
     bool is_custom; /* free-form at the client, a function with one string "input" on the wire */
+    uint8_t
+        builtin; /* a vendor's own tool at the client (proto/builtin.h), a function on the wire */
 };
 
 /* What the answer must know of the request and what is decided once for both halves. One an
