@@ -568,7 +568,7 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
     work->parts_max = parts + 2 * calls + assistants + 8;
     if (work->target->recall != NULL)
         work->parts_max += (RECALL_BLOCKS_MAX - 1) * (calls < assistants ? calls : assistants);
-    if (work->target->recall != NULL && !work->rules->seals_on_calls)
+    if (work->target->recall != NULL && mend_moves_seals(work->rules))
         work->parts_max += RECALL_BLOCKS_MAX * (calls < seals ? calls : seals);
     work->turns_max = turns + assistants + 8;
     mend->parts = arena_take(mend->arena, work->parts_max * sizeof(*mend->parts));

@@ -45,8 +45,8 @@ struct mend_rules {
     uint8_t empty;       /* enum mend_empty */
     uint8_t prefill;     /* enum mend_prefill */
     uint8_t reason_echo; /* enum oc_reason_echo: reasoning without a secret stays, as text */
-    const char *seals;   /* letters of the families the target accepts: "ad", "r", "g", "" */
-    bool seals_on_calls; /* a secret of a call stands there (GG, OC): mend_seal_of. Otherwise it
+    const char *seals;   /* letters of the families the target accepts: "ad", "r", "g", "o" */
+    bool seals_on_calls; /* Google's secret of a call stands there (GG, OC): mend_seal_of. Any other
                             moves to the last REASON before it without one, or to a new one with
                             empty text */
 };

@@ -28,6 +28,12 @@ static bool unseal(struct mend_work *work, uint32_t event, struct seal *seal)
     return !seal->is_sealed || text_is(seal->minter, work->target->minter);
 }
 
+/* Google's secret of a call stays there, where the target has a place for it. */
+static bool stays_on_call(const struct mend_work *work, uint8_t family)
+{
+    return work->rules->seals_on_calls && family == IR_SEAL_THOUGHT;
+}
+
 static void set_seal(struct mend_work *work, uint32_t number, const struct seal *seal)
 {
     struct mend_extra *extra = mend_extra_of(work, number);
@@ -52,14 +58,14 @@ static void read_reason(struct mend_work *work, struct mend_draft *turn,
         set_seal(work, number, &seal);
         mend_link_last(work, turn, number);
     } else if (event->what == IR_PART_REASON && mend_body_of(work->mend, index).len > 0 &&
-               (work->rules->reason_echo != OC_REASON_ECHO_NONE || !work->rules->seals_on_calls)) {
+               (work->rules->reason_echo != OC_REASON_ECHO_NONE || mend_moves_seals(work->rules))) {
         /* Kept for now: as the echo, or because a later call's secret may belong to it. */
         mend_link_last(work, turn, mend_new_part(work, IR_PART_REASON, event->flags, index));
     }
 }
 
-/* A secret that came on a call belongs to the last reasoning before it that has none; AM and OR
- * have no other place for it. Where a client left all reasoning out, it began the turn. */
+/* A secret that came on a call belongs to the last reasoning before it that has none, unless it
+ * is one that stands there. Where a client left all reasoning out, it began the turn. */
 static void read_call_seal(struct mend_work *work, struct mend_draft *turn, uint32_t number)
 {
     struct mend_part *parts = work->mend->parts;
@@ -69,7 +75,7 @@ static void read_call_seal(struct mend_work *work, struct mend_draft *turn, uint
 
     if (!unseal(work, event, &seal))
         return;
-    if (work->rules->seals_on_calls) {
+    if (stays_on_call(work, seal.family)) {
         set_seal(work, number, &seal);
         return;
     }
@@ -228,13 +234,14 @@ static void recall(struct mend_work *work, struct mend_draft *turn)
             if (mend_has_seal(&parts[at]) || (last != NULL && mend_lends(last, &parts[at])))
                 continue;
             first_call = at;
-            if (goes_on_call && find_block(work, id, 0, &seal, &reasoning) && seal.secret.len > 0)
+            if (goes_on_call && find_block(work, id, 0, &seal, &reasoning) && seal.secret.len > 0 &&
+                stays_on_call(work, seal.family))
                 set_seal(work, at, &seal);
             else if (recall_blocks(work, turn, MEND_NONE, id))
                 return;
         } else if (mend_is_reason(&parts[at])) {
             if (work->rules->reason_echo != OC_REASON_ECHO_NONE ||
-                (mend_has_seal(&parts[at]) && !goes_on_call))
+                (mend_has_seal(&parts[at]) && !stays_on_call(work, parts[at].extra->seal_family)))
                 return;
         }
     }

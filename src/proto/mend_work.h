@@ -59,12 +59,20 @@ static inline bool mend_has_seal(const struct mend_part *part)
     return part->extra != NULL && part->extra->seal.len > 0;
 }
 
-/* Clients without a place for secrets on calls return a call's on the reasoning right before it:
- * it is that call's, and no other's. True when `next`, the part after `part`, borrows so. */
+/* Clients without a place for secrets on calls return a call's (Google's alone stand on calls) on
+ * the reasoning right before it: it is that call's, and no other's. True when `next`, the part
+ * after `part`, borrows so. */
 static inline bool mend_lends(const struct mend_part *part, const struct mend_part *next)
 {
-    return mend_is_reason(part) && mend_has_seal(part) && next->kind == IR_PART_CALL &&
+    return mend_is_reason(part) && mend_has_seal(part) &&
+           part->extra->seal_family == IR_SEAL_THOUGHT && next->kind == IR_PART_CALL &&
            !mend_has_seal(next);
+}
+
+/* Whether a secret that came on a call may become that of reasoning. */
+static inline bool mend_moves_seals(const struct mend_rules *rules)
+{
+    return !rules->seals_on_calls || strchr(rules->seals, IR_SEAL_DETAILS) != NULL;
 }
 
 struct text mend_body_of(const struct mend *mend, uint32_t event);

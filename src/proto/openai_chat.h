@@ -24,7 +24,7 @@ void openai_chat_encoder_drop(void *encoder);
 uint16_t openai_chat_error_body(const struct fault *fault, struct rope *out);
 
 /* openai_chat_stream.c */
-#define OPENAI_CHAT_DECODER_SIZE 192u
+#define OPENAI_CHAT_DECODER_SIZE 216u
 void openai_chat_decoder_init(void *decoder, const struct target *target,
                               const struct brief *brief);
 enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct ir_sink *sink);

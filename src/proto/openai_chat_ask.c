@@ -495,7 +495,7 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
         .prefill = MEND_PREFILL_KEEP,
         .reason_echo = target->profile.oc_reason_echo,
         /* A native secret does not say whose it is: only Google's own endpoint gets Google's. */
-        .seals = slice_eq(target->minter, S("google")) ? "g" : "",
+        .seals = slice_eq(target->minter, S("google")) ? "go" : "o",
         .seals_on_calls = true,
     };
     enum r2a_err err;

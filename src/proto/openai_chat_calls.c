@@ -194,7 +194,7 @@ static enum r2a_err open_call(struct decoder *d, struct ir_sink *sink, struct ch
     if (id.len == 0)
         id = text_plain(slice_of(
             made, brief_make_id(d->brief, d->brief->ids_made + d->ids_made++, S("call_"), made)));
-    CHAT_TRY(openai_chat_close_run(sink, slot->choice, choice));
+    CHAT_TRY(openai_chat_close_run(d, sink, slot->choice, choice));
     slot->part = choice->parts_count++;
     slot->is_open = true;
     choice->has_calls = true;

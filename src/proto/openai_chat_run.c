@@ -51,13 +51,33 @@ enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t 
                             .kind = IR_PART_END, .what = what, .choice = choice, .part = part});
 }
 
-enum r2a_err openai_chat_close_run(struct ir_sink *sink, uint8_t index, struct choice *choice)
+enum r2a_err openai_chat_close_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                   struct choice *choice)
 {
     if (!choice->is_open)
         return R2A_OK;
     choice->is_open = false;
     CHAT_TRY(piece_end(&choice->piece, sink, index, choice->part));
+    if (choice->detail != NULL && choice->detail->is_open)
+        CHAT_TRY(openai_chat_end_detail(d, sink, index, choice));
     return openai_chat_put_end_of(sink, choice->kind, index, choice->part);
+}
+
+enum r2a_err openai_chat_open_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                  struct choice *choice, uint8_t kind)
+{
+    CHAT_TRY(openai_chat_close_run(d, sink, index, choice));
+    if (choice->has_calls)
+        CHAT_TRY(openai_chat_close_calls(d, sink, index));
+    choice->is_open = true;
+    choice->kind = kind;
+    choice->part = choice->parts_count++;
+    if (kind == IR_PART_TEXT) {
+        choice->text_part = choice->part;
+        choice->texts_count = choice->texts_count == 0 ? 1 : 2;
+    }
+    return ir_put(sink, &(struct ir_event){
+                            .kind = IR_PART, .what = kind, .choice = index, .part = choice->part});
 }
 
 /* A piece of text, reasoning or refusal. */
@@ -70,19 +90,7 @@ enum r2a_err openai_chat_put_run(struct decoder *d, struct ir_sink *sink, uint8_
         /* A parser's left-overs between calls, not words. */
         if (choice->has_calls && !choice->is_open && kind == IR_PART_TEXT && text_is_blank(text))
             return R2A_OK;
-        CHAT_TRY(openai_chat_close_run(sink, index, choice));
-        if (choice->has_calls)
-            CHAT_TRY(openai_chat_close_calls(d, sink, index));
-        choice->is_open = true;
-        choice->kind = kind;
-        choice->part = choice->parts_count++;
-        if (kind == IR_PART_TEXT) {
-            choice->text_part = choice->part;
-            choice->texts_count = choice->texts_count == 0 ? 1 : 2;
-        }
-        CHAT_TRY(ir_put(sink,
-                        &(struct ir_event){
-                            .kind = IR_PART, .what = kind, .choice = index, .part = choice->part}));
+        CHAT_TRY(openai_chat_open_run(d, sink, index, choice, kind));
     }
     return piece_put(&choice->piece, sink, index, choice->part, text);
 }

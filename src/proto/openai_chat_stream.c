@@ -98,10 +98,10 @@ static enum r2a_err put_delta(struct decoder *d, struct ir_sink *sink, uint8_t i
 
     if (reason.len == 0)
         reason = member_text(&delta[DELTA_REASONING]);
-    if (reason.len > 0)
+    if (member_is(&delta[DELTA_DETAILS], JSON_ARRAY) && delta[DELTA_DETAILS].raw.len > 2)
+        CHAT_TRY(openai_chat_put_details(d, sink, index, choice, delta[DELTA_DETAILS].raw, reason));
+    else if (reason.len > 0)
         CHAT_TRY(openai_chat_put_run(d, sink, index, choice, IR_PART_REASON, reason));
-    else if (member_is(&delta[DELTA_DETAILS], JSON_ARRAY))
-        CHAT_TRY(openai_chat_put_details(d, sink, index, choice, delta[DELTA_DETAILS].raw));
     if (member_is(&delta[DELTA_CONTENT], JSON_STRING))
         CHAT_TRY(openai_chat_put_run(d, sink, index, choice, IR_PART_TEXT,
                                      member_text(&delta[DELTA_CONTENT])));
@@ -604,8 +604,9 @@ static enum r2a_err put_end(struct decoder *d, struct ir_sink *sink)
         if (choice->stop == IR_STOP_OTHER && choice->parts_count == 0)
             return openai_chat_put_error(d, sink, R2A_ERR_INVALID,
                                          S("The upstream stopped without having said anything."));
-        CHAT_TRY(openai_chat_close_run(sink, i, choice));
+        CHAT_TRY(openai_chat_close_run(d, sink, i, choice));
         CHAT_TRY(openai_chat_close_calls(d, sink, i));
+        CHAT_TRY(openai_chat_put_late(d, sink, i, choice));
         CHAT_TRY(end_choice(sink, i, choice));
     }
     d->has_ended = true;

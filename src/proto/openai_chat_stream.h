@@ -21,6 +21,26 @@ struct slot {
     struct pending *pending; /* while the name is missing */
 };
 
+/* The open element of reasoning_details (OpenRouter and its like): what it says beside its text
+ * must come back unchanged, so it is the secret of the reasoning it goes with. */
+enum detail_member {
+    DETAIL_TYPE,
+    DETAIL_SIGNATURE,
+    DETAIL_DATA,
+    DETAIL_ID,
+    DETAIL_FORMAT,
+    DETAIL_INDEX,
+    DETAIL_KEPT,
+    DETAIL_TEXT = DETAIL_KEPT,
+    DETAIL_SUMMARY,
+    DETAIL_MEMBERS,
+};
+struct detail {
+    struct detail *next; /* of those that came between the fragments of calls */
+    bool is_open;
+    struct slice kept[DETAIL_KEPT]; /* raw values, in the arena; empty: absent */
+};
+
 struct choice {
     bool is_seen, has_finish, has_calls, is_open;
     uint8_t kind;        /* of the open part */
@@ -31,6 +51,8 @@ struct choice {
     uint32_t parts_count;
     uint32_t text_part; /* last text part */
     struct slot *last;
+    struct detail *detail; /* in the arena, once there was one */
+    struct detail *late, *late_end;
     struct text sequence; /* the stop sequence that matched, in the arena */
 };
 #define CHOICE_NO_PART UINT32_MAX
@@ -83,7 +105,10 @@ enum r2a_err openai_chat_put_end_of(struct ir_sink *sink, uint8_t what, uint8_t 
 /* A piece of text, reasoning or refusal: opens the part when it is not the open one. */
 enum r2a_err openai_chat_put_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
                                  struct choice *choice, uint8_t kind, struct text text);
-enum r2a_err openai_chat_close_run(struct ir_sink *sink, uint8_t index, struct choice *choice);
+enum r2a_err openai_chat_open_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                  struct choice *choice, uint8_t kind);
+enum r2a_err openai_chat_close_run(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                   struct choice *choice);
 
 /* openai_chat_calls.c */
 /* One fragment of a call, whatever the form it came in. */
@@ -103,8 +128,15 @@ void openai_chat_drop_calls(struct decoder *d);
 /* openai_chat_content.c: content that is no plain string. */
 enum r2a_err openai_chat_put_parts(struct decoder *d, struct ir_sink *sink, uint8_t index,
                                    struct choice *choice, struct slice raw, uint8_t kind);
+/* `told`: the text of all of them, where another member says it too; or empty. */
 enum r2a_err openai_chat_put_details(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                     struct choice *choice, struct slice raw);
+                                     struct choice *choice, struct slice raw, struct text told);
+/* Elements that waited for the end of calls, which are closed now. */
+enum r2a_err openai_chat_put_late(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                  struct choice *choice);
+/* The open element is complete: its secret goes on the open part. */
+enum r2a_err openai_chat_end_detail(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                                    struct choice *choice);
 enum r2a_err openai_chat_put_images(struct decoder *d, struct ir_sink *sink, uint8_t index,
                                     struct choice *choice, struct slice raw);
 enum r2a_err openai_chat_put_annotations(struct ir_sink *sink, uint8_t index,

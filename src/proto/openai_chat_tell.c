@@ -450,6 +450,52 @@ static enum r2a_err put_call(struct ask *a, const struct mend_part *part, struct
     return R2A_OK;
 }
 
+static bool is_detail(const struct mend_part *part)
+{
+    return part->extra != NULL && part->extra->seal_family == IR_SEAL_DETAILS;
+}
+
+/* An element of reasoning_details as it came: the secret is the object but for its text. */
+static void put_detail(struct ask *a, const struct mend_part *part)
+{
+    struct text rest = part->extra->seal;
+    bool is_summary = text_starts(rest, S("{\"type\":\"reasoning.summary\""));
+
+    rest.len--;
+    text_write_plain(a->out, rest);
+    if (!mend_is_empty(&a->mend, part)) {
+        rope_put(a->out, is_summary ? S(",\"summary\":\"") : S(",\"text\":\""));
+        mend_write_text(&a->mend, part, a->out);
+        rope_put_char(a->out, '"');
+    }
+    rope_put_char(a->out, '}');
+}
+
+/* What the turn was thought with: elements for who gave them, else one text for who wants it. */
+static void put_reasons(struct ask *a, const struct mend_turn *turn, bool has_echo)
+{
+    uint32_t details = 0, texts = 0;
+
+    for (uint32_t k = 0; k < turn->count; k++) {
+        const struct mend_part *part = mend_part_at(&a->mend, turn, k);
+
+        if (part->kind != IR_PART_REASON || !is_detail(part))
+            continue;
+        rope_put(a->out, details++ == 0 ? S(",\"reasoning_details\":[") : S(","));
+        put_detail(a, part);
+    }
+    rope_put(a->out, details > 0 ? S("]") : S(""));
+    for (uint32_t k = 0; has_echo && k < turn->count; k++) {
+        const struct mend_part *part = mend_part_at(&a->mend, turn, k);
+
+        if (part->kind != IR_PART_REASON || is_detail(part))
+            continue;
+        rope_put(a->out, texts++ == 0 ? S(",\"reasoning_content\":\"") : S(""));
+        mend_write_text(&a->mend, part, a->out);
+    }
+    rope_put(a->out, texts > 0 ? S("\"") : S(""));
+}
+
 static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
 {
     /* Google's secrets stand on calls; words that came with one have no place unless asked for. */
@@ -463,7 +509,7 @@ static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
         /* Empty text beside calls is null, not "": some servers make an empty block of it. */
         contents += is_content(part) && (part_is_media(a, part) || !mend_is_empty(&a->mend, part));
         calls += part->kind == IR_PART_CALL;
-        reasons += has_echo && part->kind == IR_PART_REASON;
+        reasons += part->kind == IR_PART_REASON && (has_echo || is_detail(part));
     }
     put_role(a, turn, S("assistant"));
     rope_put(a->out, S(",\"content\":"));
@@ -480,15 +526,7 @@ static enum r2a_err put_assistant(struct ask *a, const struct mend_turn *turn)
         rope_put_char(a->out, ']');
     }
     if (reasons > 0)
-        rope_put(a->out, S(",\"reasoning_content\":\""));
-    for (uint32_t k = 0; reasons > 0 && k < turn->count; k++) {
-        const struct mend_part *part = mend_part_at(&a->mend, turn, k);
-
-        if (part->kind == IR_PART_REASON)
-            mend_write_text(&a->mend, part, a->out);
-    }
-    if (reasons > 0)
-        rope_put_char(a->out, '"');
+        put_reasons(a, turn, has_echo);
     is_first = true;
     for (uint32_t k = 0; k < turn->count; k++) {
         if (mend_part_at(&a->mend, turn, k)->kind != IR_PART_CALL)

@@ -126,7 +126,7 @@ bool seal_read(struct text value, uint8_t native_family, struct text item_id, st
     *seal = (struct seal){0};
     if (!text_to_plain(value, arena, &plain))
         return false;
-    if (plain.len < 7 || plain.ptr[5] != '.' || memchr("adrg", plain.ptr[4], 4) == NULL)
+    if (plain.len < 7 || plain.ptr[5] != '.' || memchr("adrgo", plain.ptr[4], 5) == NULL)
         return true;
     rest = slice_skip(plain, 6);
     to = arena_take(arena, base64_decoded_max(rest.len));

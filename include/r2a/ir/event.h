@@ -174,6 +174,7 @@ enum ir_seal {
     IR_SEAL_REDACTED = 'd',  /* Anthropic redacted thinking data */
     IR_SEAL_ENCRYPTED = 'r', /* Responses encrypted_content; IR_FIELD_ITEM_ID goes with it */
     IR_SEAL_THOUGHT = 'g',   /* Gemini thoughtSignature */
+    IR_SEAL_DETAILS = 'o', /* an element of Chat Completions' reasoning_details without its text */
 };
 
 enum ir_stop {
