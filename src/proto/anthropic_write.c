@@ -521,6 +521,7 @@ static enum r2a_err prepare(struct anthropic_writer *w, struct plan *plan)
     struct mend_rules rules = {
         .hoists_system = true,
         .merges_turns = true,
+        .shows_media = true,
         .user_first = true,
         .needs_user = true,
         .mid = profile->am_mid_system ? MEND_MID_TURN : MEND_MID_USER,

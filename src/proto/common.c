@@ -290,19 +290,12 @@ void params_lose(const struct params *params, uint8_t param, struct loss *loss)
 enum r2a_err params_refuse_foreign(const struct params *params, bool has_choices,
                                    struct fault *fault)
 {
-    static const struct slice states[] = {
-        S_INIT("previous_response_id"), S_INIT("conversation"), S_INIT("prompt"),
-        S_INIT("item_reference"),       S_INIT("background"),   S_INIT("cachedContent")};
-
     for (uint32_t i = 0; i < params->opaques_count; i++) {
         const struct param_name *opaque = &params->opaques[i];
 
-        if (text_is(opaque->space, S("false")) || text_is(opaque->space, S("null")))
-            continue;
-        for (uint32_t k = 0; k < array_count(states); k++)
-            if (text_is(opaque->name, states[k]))
-                return fault_param(fault, states[k],
-                                   S("this parameter is not supported by this upstream"));
+        if (text_is(opaque->name, S("cachedContent")) && !text_is(opaque->space, S("null")))
+            return fault_param(fault, S("cachedContent"),
+                               S("cachedContent is not supported by this upstream"));
     }
     if (!has_choices && params_number(params, IR_PARAM_N, 1) > 1)
         return fault_param(fault, param_member(params->dialect, IR_PARAM_N),
@@ -322,7 +315,7 @@ static void lose_text(struct text name, struct arena *arena, struct loss *loss)
         loss_note(loss, plain);
 }
 
-void tape_lose_ext(const struct ir_tape *tape, struct arena *arena, bool keeps_opaque,
+void tape_lose_ext(const struct ir_tape *tape, struct arena *arena, bool keeps_own,
                    struct loss *loss)
 {
     bool after_opaque = false;
@@ -332,8 +325,10 @@ void tape_lose_ext(const struct ir_tape *tape, struct arena *arena, bool keeps_o
 
         if (event->kind == IR_EXT)
             lose_text(event->u.text, arena, loss);
+        else if (event->kind == IR_FIELD && event->what == IR_FIELD_NAME && !keeps_own)
+            loss_note(loss, S("messages.name"));
         else if (event->kind == IR_FIELD && event->what == IR_FIELD_TITLE && after_opaque &&
-                 !keeps_opaque)
+                 !keeps_own)
             lose_text(event->u.field.value, arena, loss);
         after_opaque = event->kind == IR_PARAM && event->what == IR_PARAM_OPAQUE;
     }

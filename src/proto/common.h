@@ -115,9 +115,9 @@ static inline int64_t params_number(const struct params *params, uint8_t param, 
     return params_has(params, param) ? params->at[param].number : otherwise;
 }
 
-/* Members that mean a state kept elsewhere (previous_response_id, conversation, prompt,
- * item_reference, background, cachedContent), n > 1, sound as output: what no other protocol can
- * honour is a 400 that names the parameter. `has_choices`: the target takes n. */
+/* A state kept elsewhere (Gemini's cachedContent; Responses' own are refused where they are read),
+ * n > 1, sound as output: what no other protocol can honour is a 400 that names the parameter.
+ * `has_choices`: the target takes n. */
 enum r2a_err params_refuse_foreign(const struct params *params, bool has_choices,
                                    struct fault *fault);
 
@@ -126,8 +126,9 @@ enum r2a_err params_refuse_foreign(const struct params *params, bool has_choices
 struct slice param_member(struct text dialect, uint8_t param);
 /* Notes a register as lost, if it is present. */
 void params_lose(const struct params *params, uint8_t param, struct loss *loss);
-/* Notes every EXT of the tape, every OPAQUE register unless `keeps_opaque`. Names are plain. */
-void tape_lose_ext(const struct ir_tape *tape, struct arena *arena, bool keeps_opaque,
+/* Notes every EXT of the tape; unless `keeps_own` (the target speaks the client's dialect) every
+ * OPAQUE register and the names of speakers too. Names are plain. */
+void tape_lose_ext(const struct ir_tape *tape, struct arena *arena, bool keeps_own,
                    struct loss *loss);
 
 /* ---- reasoning: the ladder (conversion.md 2.9) ---- */

@@ -551,7 +551,7 @@ static enum r2a_err prepare(struct gemini_writer *w, struct plan *plan)
     static const struct mend_rules rules = {
         .hoists_system = true,
         .merges_turns = true,
-        .drops_billing = true,
+        .is_foreign = true,
         .user_first = true,
         .needs_user = true,
         .mid = MEND_MID_USER,

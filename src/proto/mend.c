@@ -299,6 +299,20 @@ static void index_calls(struct mend_work *work, const struct mend_draft *turn)
     }
 }
 
+/* The next call of the turn with that id that has no result yet, or `call` again: then this is one
+ * more result of it, and counts instead of the one before. */
+static uint32_t next_namesake(struct mend_work *work, uint32_t call, struct text id)
+{
+    const struct mend_part *parts = work->mend->parts;
+
+    for (uint32_t at = call; at != MEND_NONE && work->name_steps > 0;
+         at = parts[at].next, work->name_steps--)
+        if (parts[at].kind == IR_PART_CALL && parts[at].pair == MEND_NONE &&
+            text_eq(part_id(work->mend, &parts[at]), id))
+            return at;
+    return call;
+}
+
 /* The call a result answers: by its id, or (role `function`, which has none) the first unanswered
  * call of that name. */
 static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
@@ -312,7 +326,11 @@ static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
     if (id.len > 0) {
         uint32_t slot = slot_of(work, id);
 
-        return work->slots[slot] == 0 ? MEND_NONE : work->slots[slot] - 1;
+        if (work->slots[slot] == 0)
+            return MEND_NONE;
+        return mend->parts[work->slots[slot] - 1].pair == MEND_NONE
+                   ? work->slots[slot] - 1
+                   : next_namesake(work, work->slots[slot] - 1, id);
     }
     for (uint32_t at = turn->head; at != MEND_NONE && work->name_steps > 0;
          at = mend->parts[at].next, work->name_steps--)
@@ -320,6 +338,55 @@ static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
             text_eq(part_name(mend, &mend->parts[at]), name))
             return at;
     return MEND_NONE;
+}
+
+/* Some servers number the calls of each answer anew, but ids must be unique in a request (Anthropic
+ * refuses it otherwise): a later namesake gets an id made of its own and of how often it occurred.
+ */
+static void rename_call(struct mend_work *work, uint32_t number, uint32_t occurrence)
+{
+    struct mend *mend = work->mend;
+    struct text id = part_id(mend, &mend->parts[number]);
+    char *to = arena_take(mend->arena, ID_DERIVED_BYTES);
+    char *seed;
+    struct slice plain;
+    struct str_buf buf;
+
+    if (to == NULL || !text_to_plain(id, mend->arena, &plain) ||
+        (seed = arena_take(mend->arena, plain.len + 1 + STR_U64_BYTES_MAX)) == NULL) {
+        work->is_failed = true;
+        return;
+    }
+    buf = (struct str_buf){.ptr = seed, .size = plain.len + 1 + STR_U64_BYTES_MAX};
+    str_buf_put(&buf, plain);
+    str_buf_put_char(&buf, ' ');
+    str_buf_put_u64(&buf, occurrence);
+    id_derive(str_buf_slice(&buf), to);
+    mend_extra_of(work, number)->call_id = text_plain(slice_of(to, ID_DERIVED_BYTES));
+}
+
+static void tell_calls_apart(struct mend_work *work)
+{
+    const struct mend *mend = work->mend;
+
+    if (work->calls_count < 2)
+        return;
+    work->slots_mask = work->slots_count - 1;
+    memset(work->slots, 0, work->slots_count * sizeof(*work->slots));
+    memset(work->occurrences, 0, work->slots_count * sizeof(*work->occurrences));
+    for (uint32_t i = 0; i < work->turns_count; i++) {
+        for (uint32_t at = work->turns[i].head; at != MEND_NONE; at = mend->parts[at].next) {
+            uint32_t slot;
+
+            if (mend->parts[at].kind != IR_PART_CALL)
+                continue;
+            slot = slot_of(work, part_id(mend, &mend->parts[at]));
+            if (work->slots[slot] == 0)
+                work->slots[slot] = at + 1;
+            else
+                rename_call(work, at, ++work->occurrences[slot]);
+        }
+    }
 }
 
 /* A result nobody asked for becomes text, and its images stand behind it. Returns the last part. */
@@ -542,7 +609,8 @@ static void flatten_turn(struct mend_work *work, const struct mend_draft *turn,
 /* --- build --- */
 
 /* Upper bounds: every call may need a result made up and reasoning recalled or moved (once a turn;
- * for each call where its secret became reasoning); an orphan's media become parts of their own. */
+ * for each call where its secret became reasoning); an orphan's media, and the words about a
+ * document, become parts of their own. */
 static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
 {
     struct mend *mend = work->mend;
@@ -559,6 +627,7 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
             assistants += event->what == IR_ROLE_ASSISTANT;
         } else if (event->kind == IR_FIELD) {
             seals += event->what == IR_FIELD_SEAL;
+            parts += event->what == IR_FIELD_CONTEXT;
         }
     }
     if (calls > CALLS_MAX)
@@ -576,9 +645,12 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
     mend->turns = arena_take(mend->arena, work->turns_max * sizeof(*mend->turns));
     work->turns = arena_take(mend->arena, work->turns_max * sizeof(*work->turns));
     work->paired = arena_take(mend->arena, work->turns_max * sizeof(*work->paired));
+    work->calls_count = calls;
+    work->slots_count = slots;
     work->slots = arena_take(mend->arena, slots * sizeof(*work->slots));
+    work->occurrences = arena_take(mend->arena, slots * sizeof(*work->occurrences));
     if (mend->parts == NULL || mend->order == NULL || mend->turns == NULL || work->turns == NULL ||
-        work->paired == NULL || work->slots == NULL)
+        work->paired == NULL || work->slots == NULL || work->occurrences == NULL)
         return R2A_ERR_NO_MEMORY;
     return R2A_OK;
 }
@@ -624,6 +696,7 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
         return fault_param(fault, S("messages"), S("a user message is empty"));
     join_turns(&work);
     pair_results(&work);
+    tell_calls_apart(&work);
     if (!frame(&work))
         return fault_param(fault, S("messages"), S("there is no message to answer"));
     if (work.is_failed)
@@ -683,7 +756,9 @@ static const struct mend_part *call_of(const struct mend *mend, const struct men
 
 struct text mend_call_id(const struct mend *mend, const struct mend_part *part)
 {
-    return part_id(mend, call_of(mend, part));
+    part = call_of(mend, part);
+    return part->extra != NULL && part->extra->call_id.len > 0 ? part->extra->call_id
+                                                               : part_id(mend, part);
 }
 
 struct text mend_call_name(const struct mend *mend, const struct mend_part *part,

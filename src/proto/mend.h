@@ -38,7 +38,9 @@ struct mend_rules {
                             where they become `instructions`) */
     bool merges_turns;   /* neighbours of a role become one turn (AM, GG). Otherwise only an
                             assistant turn with calls is joined with the assistant turns after it */
-    bool drops_billing;  /* towards any but Anthropic */
+    bool is_foreign;     /* any but Anthropic: its clients' billing line goes, and what only its
+                            documents have */
+    bool shows_media;    /* an assistant turn has no place for media: the user shows them again */
     bool user_first;     /* "(continued)" is put before an assistant turn at the start (AM, GG) */
     bool needs_user;     /* a conversation of system text only: the last one becomes a user turn */
     uint8_t mid;         /* enum mend_mid */
@@ -57,6 +59,7 @@ struct mend_extra {
         after;           /* plain; around the body. A part without an event is all `before` */
     struct text seal;    /* the secret as its vendor wrote it, or empty */
     struct text item_id; /* with family 'r' */
+    struct text call_id; /* of a CALL whose own id an earlier one has, or empty */
     uint8_t seal_family;
     bool trims_end; /* the body is written without white space at its end */
     bool text_only; /* a RESULT that became text (nobody called for it) */
@@ -116,8 +119,8 @@ struct text mend_seal_of(const struct mend *mend, const struct mend_turn *turn, 
 void mend_write_text(const struct mend *mend, const struct mend_part *part, struct rope *out);
 /* True when that would write nothing. */
 bool mend_is_empty(const struct mend *mend, const struct mend_part *part);
-/* The call id (as the client has it) and the tool name of a CALL, or of the call that a RESULT
- * answers. */
+/* The call id (as the client has it, but unique) and the tool name of a CALL, or of the call that a
+ * RESULT answers. */
 struct text mend_call_id(const struct mend *mend, const struct mend_part *part);
 struct text mend_call_name(const struct mend *mend, const struct mend_part *part,
                            struct text *space);

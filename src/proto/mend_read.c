@@ -277,6 +277,24 @@ static void read_opaque(struct mend_work *work, struct mend_draft *turn,
     }
 }
 
+/* What only Anthropic's documents have: the words about one stand before it, as text; that it is to
+ * be cited is a hint. */
+static void read_document(struct mend_work *work, struct mend_draft *turn, uint32_t index)
+{
+    const struct mend *mend = work->mend;
+    struct text context = mend_event_field(mend, index, IR_FIELD_CONTEXT, NULL);
+    struct slice plain;
+
+    if (mend_event_field(mend, index, IR_FIELD_CITATIONS, NULL).len > 0)
+        loss_note(work->loss, S("citations"));
+    if (context.len == 0)
+        return;
+    if (text_to_plain(context, mend->arena, &plain))
+        mend_link_last(work, turn, mend_new_text(work, plain));
+    else
+        work->is_failed = true;
+}
+
 static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_draft *turn)
 {
     const struct ir_tape *tape = work->mend->tape;
@@ -307,6 +325,12 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
             mend_link_last(work, turn,
                            mend_new_part(work, event->what, result_flags(tape, index), index));
             break;
+        case IR_PART_FILE:
+        case IR_PART_SEARCH:
+            if (work->rules->is_foreign)
+                read_document(work, turn, index);
+            mend_link_last(work, turn, mend_new_part(work, event->what, event->flags, index));
+            break;
         default:
             mend_link_last(work, turn, mend_new_part(work, event->what, event->flags, index));
             break;
@@ -322,9 +346,35 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
     return index;
 }
 
+static bool is_media_kind(uint8_t kind)
+{
+    return kind == IR_PART_IMAGE || kind == IR_PART_FILE || kind == IR_PART_AUDIO ||
+           kind == IR_PART_VIDEO;
+}
+
+/* What the model drew, in a user turn behind its own. */
+static void show_media(struct mend_work *work)
+{
+    uint32_t number = work->turns_count - 1, before = MEND_NONE;
+    struct mend_part *parts = work->mend->parts;
+    struct mend_draft *shown = NULL;
+
+    for (uint32_t at = work->turns[number].head, next; at != MEND_NONE; at = next) {
+        next = parts[at].next;
+        if (!is_media_kind(parts[at].kind)) {
+            before = at;
+            continue;
+        }
+        mend_unlink_after(work, &work->turns[number], before, at);
+        if (shown == NULL)
+            shown = mend_new_turn(work, work->turns_count, IR_ROLE_USER, MEND_NONE);
+        mend_link_last(work, shown, at);
+    }
+}
+
 static bool is_billing(const struct mend_work *work, uint32_t event)
 {
-    return work->rules->drops_billing && text_is(work->mend->dialect, S("anthropic")) &&
+    return work->rules->is_foreign && text_is(work->mend->dialect, S("anthropic")) &&
            text_starts(mend_body_of(work->mend, event), S("x-anthropic-billing-header:"));
 }
 
@@ -390,6 +440,8 @@ void mend_read_tape(struct mend_work *work)
                 end_system(work);
             is_leading = false;
             i = read_turn(work, i, mend_new_turn(work, work->turns_count, role, i));
+            if (role == IR_ROLE_ASSISTANT && work->rules->shows_media)
+                show_media(work);
         } else if (is_leading && work->rules->hoists_system) {
             i = read_system(work, i, &work->system, false);
         } else {

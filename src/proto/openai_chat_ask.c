@@ -489,7 +489,8 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
     struct names_rules names_rules = {
         .form = NAMES_OC, .wraps_custom = !is_openai_flavour, .flattens_spaces = true};
     struct mend_rules mend_rules = {
-        .drops_billing = true,
+        .is_foreign = true,
+        .shows_media = true,
         .mid = MEND_MID_TURN,
         .empty = MEND_EMPTY_KEEP,
         .prefill = MEND_PREFILL_KEEP,
@@ -511,7 +512,7 @@ enum r2a_err openai_chat_request_encode(const struct ir_tape *tape, const struct
     if (err == R2A_OK)
         err = mend_build(&ask.mend, tape, &mend_rules, target, brief, loss, fault);
     if (err == R2A_OK) {
-        tape_lose_ext(tape, brief_scratch(brief), false, loss);
+        tape_lose_ext(tape, brief_scratch(brief), text_is(ask.params.dialect, S("openai")), loss);
         err = write_request(&ask);
     }
     return err;

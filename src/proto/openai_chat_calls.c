@@ -122,6 +122,8 @@ static struct slot *find_slot(struct decoder *d, uint8_t index, struct choice *c
     struct slot *slot;
     int64_t at;
 
+    if (d->is_document) /* each element is a whole call, whatever its index and id */
+        return new_slot(d, index, LEGACY_INDEX - 1 - (int64_t)d->slots_count);
     if (member_int(number, &at)) {
         slot = slot_at(d, index, at);
         if (slot != NULL && id.len > 0 && slot->has_id && slot->id_hash != hash && name.len > 0)
@@ -183,6 +185,16 @@ static enum r2a_err put_pending(struct decoder *d, struct ir_sink *sink, struct 
     return err;
 }
 
+/* Whether a call of this choice has the id already. */
+static bool has_namesake(const struct decoder *d, const struct slot *slot)
+{
+    for (uint32_t i = 0; i < d->slots_count; i++)
+        if (d->slots[i] != slot && d->slots[i]->is_open && d->slots[i]->has_id && slot->has_id &&
+            d->slots[i]->id_hash == slot->id_hash && d->slots[i]->choice == slot->choice)
+            return true;
+    return false;
+}
+
 static enum r2a_err open_call(struct decoder *d, struct ir_sink *sink, struct choice *choice,
                               struct slot *slot, struct text id, struct text name, uint8_t flags)
 {
@@ -191,6 +203,8 @@ static enum r2a_err open_call(struct decoder *d, struct ir_sink *sink, struct ch
 
     if (id.len == 0 && slot->pending != NULL)
         id = slot->pending->id;
+    if (id.len > 0 && has_namesake(d, slot))
+        id.len = 0; /* a client could not tell them apart */
     if (id.len == 0)
         id = text_plain(slice_of(
             made, brief_make_id(d->brief, d->brief->ids_made + d->ids_made++, S("call_"), made)));

@@ -693,6 +693,7 @@ enum r2a_err openai_chat_decode(void *decoder, const struct frame *frame, struct
     }
     if (data.len > 0 && data.ptr[0] == '[') /* an error object in an array */
         return openai_chat_put_reported(d, sink, data);
+    d->is_document = true;
     if (d->brief->is_relay && put_watched(d, data, sink, &err))
         return err;
     CHAT_TRY(put_chunk(d, sink, data));

@@ -76,7 +76,7 @@ struct lesson {
 struct decoder {
     const struct target *target;
     const struct brief *brief;
-    bool has_begun, has_ended;
+    bool has_begun, has_ended, is_document;
     uint32_t slots_count, slots_room, ids_made;
     struct slot **slots; /* in the arena */
     struct mould *mould; /* in the arena, or NULL */

@@ -552,8 +552,9 @@ enum r2a_err openai_responses_request_encode(const struct ir_tape *tape,
     };
     struct names_rules names_rules = {.form = NAMES_OR};
     struct mend_rules mend_rules = {
-        .drops_billing = true,
+        .is_foreign = true,
         .needs_user = true,
+        .shows_media = true,
         .mid = MEND_MID_TURN,
         .empty = MEND_EMPTY_KEEP,
         .prefill = MEND_PREFILL_KEEP,

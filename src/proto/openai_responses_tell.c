@@ -429,17 +429,6 @@ static void put_words(struct responses_ask *a, const struct mend_part *part)
     rope_put_char(a->out, '}');
 }
 
-/* A picture the model drew: its own role has no part for one, so the user shows it again. */
-static enum r2a_err put_shown(struct responses_ask *a, const struct mend_part *part)
-{
-    bool is_first = true;
-
-    rope_put(a->out, S("{\"type\":\"message\",\"role\":\"user\",\"content\":["));
-    ASK_TRY(put_element(a, part, &is_first));
-    rope_put(a->out, S("]}"));
-    return R2A_OK;
-}
-
 static enum r2a_err put_assistant(struct responses_ask *a, const struct mend_turn *turn,
                                   bool *is_first)
 {
@@ -449,8 +438,7 @@ static enum r2a_err put_assistant(struct responses_ask *a, const struct mend_tur
 
         if (part->kind == IR_PART_REASON || part->kind == IR_PART_REDACTED
                 ? !has_seal
-                : is_content(part) && !part_is_media(a, part) && mend_is_empty(&a->mend, part) &&
-                      part->kind == IR_PART_TEXT)
+                : part->kind == IR_PART_TEXT && mend_is_empty(&a->mend, part))
             continue;
         put_comma(a, is_first);
         if (part->kind == IR_PART_REASON || part->kind == IR_PART_REDACTED)
@@ -459,8 +447,6 @@ static enum r2a_err put_assistant(struct responses_ask *a, const struct mend_tur
             ASK_TRY(put_call(a, part));
         else if (part->kind == IR_PART_OPAQUE)
             ASK_TRY(put_opaque(a, part));
-        else if (part_is_media(a, part))
-            ASK_TRY(put_shown(a, part));
         else
             put_words(a, part);
     }

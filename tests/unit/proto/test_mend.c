@@ -25,7 +25,7 @@ TestSuite(mend, .init = open_kit, .fini = close_kit);
 
 static const struct mend_rules anthropic = {.hoists_system = true,
                                             .merges_turns = true,
-                                            .drops_billing = true,
+                                            .is_foreign = true,
                                             .user_first = true,
                                             .needs_user = true,
                                             .mid = MEND_MID_USER,
