@@ -400,7 +400,6 @@ static void write_told(struct rope *out, struct slice schema)
 
 static bool write_word(struct rope *out, enum word word, const struct member *value, uint32_t depth)
 {
-    rope_put_char(out, ',');
     write_key(out, words[word == WORD_ONE ? WORD_ANY : word]);
     switch ((uint32_t)word) {
     case WORD_PROPERTIES:
@@ -429,7 +428,7 @@ static bool write_schema(struct rope *out, struct slice schema, uint32_t depth)
 {
     struct member found[WORDS];
     struct json_scan scan;
-    bool tells = false;
+    bool tells = false, is_first = true;
 
     if (depth > SCHEMA_DEPTH_MAX)
         return false;
@@ -440,41 +439,31 @@ static bool write_schema(struct rope *out, struct slice schema, uint32_t depth)
     }
     if (!members_of(schema, words, WORDS, found))
         return false;
-    /* A first member that is always there spares every other one the question of its comma. */
+    rope_put_char(out, '{');
     if (has_object_type(&found[WORD_TYPE]) || member_is(&found[WORD_PROPERTIES], JSON_OBJECT)) {
-        rope_put(out, S("{\"additionalProperties\":false"));
+        rope_put(out, S("\"additionalProperties\":false"));
+        is_first = false;
     } else if (found[WORD_TYPE].kind != JSON_ERROR) {
-        rope_put(out, S("{\"type\":"));
+        rope_put(out, S("\"type\":"));
         rope_borrow(out, found[WORD_TYPE].raw);
         found[WORD_TYPE].kind = JSON_ERROR;
-    } else if (found[WORD_REF].kind != JSON_ERROR) {
-        rope_put(out, S("{\"$ref\":"));
-        rope_borrow(out, found[WORD_REF].raw);
-        found[WORD_REF].kind = JSON_ERROR;
-    } else {
-        rope_put(out, S("{\"description\":\""));
-        text_write_escaped(out, member_text(&found[WORD_DESCRIPTION]));
-        tells = true;
+        is_first = false;
     }
-    if (!tells) {
-        while (json_next(&scan) == JSON_KEY) {
-            int word = json_key_index(&scan, words, WORDS);
-            enum json_token token = json_next(&scan);
-            struct member value = {.kind = (uint8_t)token};
+    while (json_next(&scan) == JSON_KEY) {
+        int word = json_key_index(&scan, words, WORDS);
+        enum json_token token = json_next(&scan);
+        struct member value = {.kind = (uint8_t)token};
 
-            if (!json_skip_after(&scan, token, &value.raw))
-                return false;
-            tells |= word < 0 || is_told((enum word)word, &value);
-        }
-        if (tells || found[WORD_DESCRIPTION].kind != JSON_ERROR) {
-            rope_put(out, S(",\"description\":\""));
-            text_write_escaped(out, member_text(&found[WORD_DESCRIPTION]));
-            tells = true;
-        }
+        if (!json_skip_after(&scan, token, &value.raw))
+            return false;
+        tells |= word < 0 || is_told((enum word)word, &value);
     }
-    if (tells) {
+    if (tells || found[WORD_DESCRIPTION].kind != JSON_ERROR) {
         struct rope told = {.mem = out->mem};
 
+        rope_put(out, is_first ? S("\"description\":\"") : S(",\"description\":\""));
+        is_first = false;
+        text_write_escaped(out, member_text(&found[WORD_DESCRIPTION]));
         write_told(&told, schema);
         if (told.bytes > 0 && member_text(&found[WORD_DESCRIPTION]).len > 0)
             rope_put(out, S("\\n\\n"));
@@ -487,6 +476,9 @@ static bool write_schema(struct rope *out, struct slice schema, uint32_t depth)
             continue;
         if (word == WORD_ONE && found[WORD_ANY].kind != JSON_ERROR)
             continue;
+        if (!is_first)
+            rope_put_char(out, ',');
+        is_first = false;
         if (!write_word(out, (enum word)word, &found[word], depth))
             return false;
     }

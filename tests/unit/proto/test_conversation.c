@@ -149,3 +149,18 @@ Test(conversation, a_speakers_name_is_a_loss_that_is_said)
     expect_has(&kit, translate(&kit, OC, OC, body), "'name':'bob'");
     cr_expect_eq(kit.loss.count, 0u);
 }
+
+Test(conversation, a_schema_for_output_gets_no_description_that_says_nothing)
+{
+    struct slice out;
+
+    kit.target.profile.am_json = AM_JSON_NATIVE;
+    out = translate(&kit, OC, AM,
+                    "{'model':'m','messages':[{'role':'user','content':'q'}],'response_format':{"
+                    "'type':'json_schema','json_schema':{'name':'n','schema':{'oneOf':[{'enum':["
+                    "'a']},{'$ref':'#/$defs/b'},{'const':1,'description':'d','minimum':1}],'$defs':"
+                    "{'b':{'type':'string'}}}}}}");
+    expect_has(&kit, out,
+               "'schema':{'$defs':{'b':{'type':'string'}},'anyOf':[{'enum':['a']},{'$ref':"
+               "'#/$defs/b'},{'description':'d\\n\\n{minimum: 1}','const':1}]}");
+}
