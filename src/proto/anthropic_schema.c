@@ -103,7 +103,8 @@ static void add_required(struct rope *out, struct slice array, struct names_seen
     while (json_next(&scan) == JSON_STRING && out->bytes <= seen->end) {
         if (!is_new(seen, text_escaped(scan.text)))
             continue;
-        write_comma(out, seen);
+        rope_put(out, seen->has_written ? S(",") : S(",\"required\":["));
+        seen->has_written = true;
         text_write_string(out, text_escaped(scan.text));
     }
 }
@@ -198,14 +199,14 @@ static bool write_merged(struct rope *out, struct slice schema, const struct mem
         add_properties(out, found[ROOT_PROPERTIES].raw, &seen);
     for (uint32_t key = ROOT_ONE; key <= ROOT_ALL; key++)
         add_alternatives(out, &found[key], ROOT_PROPERTIES, &seen, add_properties);
-    rope_put(out, S("},\"required\":["));
+    rope_put_char(out, '}');
     memset(seen.slots, 0, UNION_SLOTS * sizeof(*seen.slots));
     seen.count = 0;
     seen.has_written = false;
     if (member_is(&found[ROOT_REQUIRED], JSON_ARRAY))
         add_required(out, found[ROOT_REQUIRED].raw, &seen);
     add_alternatives(out, &found[ROOT_ALL], ROOT_REQUIRED, &seen, add_required);
-    rope_put(out, S("]}"));
+    rope_put(out, seen.has_written ? S("]}") : S("}"));
     return out->bytes <= seen.end;
 }
 

@@ -37,7 +37,7 @@ static void end_block(struct anthropic_writer *w, uint8_t flags)
 
 static enum r2a_err refuse(struct anthropic_writer *w, struct slice message)
 {
-    return fault_param(w->fault, S("messages"), message);
+    return fault_turns(w->fault, w->params.dialect, message);
 }
 
 /* --- media --- */

@@ -60,6 +60,15 @@ enum r2a_err fault_param(struct fault *fault, struct slice param, struct slice m
     return R2A_ERR_INVALID;
 }
 
+enum r2a_err fault_turns(struct fault *fault, struct text dialect, struct slice message)
+{
+    return fault_param(fault,
+                       text_is(dialect, S("openai-responses")) ? S("input")
+                       : text_is(dialect, S("gemini"))         ? S("contents")
+                                                               : S("messages"),
+                       message);
+}
+
 /* --- views --- */
 
 uint32_t tape_end_of(const struct ir_tape *tape, uint32_t index)

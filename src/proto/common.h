@@ -42,6 +42,9 @@ enum r2a_err put_ext(struct ir_sink *sink, struct text path);
  * or of the arena. Returns R2A_ERR_INVALID. */
 enum r2a_err fault_param(struct fault *fault, struct slice param, struct slice message);
 
+/* The same for the member that holds the conversation, as the client's dialect calls it. */
+enum r2a_err fault_turns(struct fault *fault, struct text dialect, struct slice message);
+
 /* ---- views: one thing of a tape, gathered ---- */
 
 /* A PART or TOOL with its fields. Slices borrow from the tape. */

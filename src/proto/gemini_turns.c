@@ -17,7 +17,7 @@ struct place {
 
 static enum r2a_err refuse(struct gemini_writer *w, struct slice message)
 {
-    return fault_param(w->fault, S("messages"), message);
+    return fault_turns(w->fault, w->params.dialect, message);
 }
 
 static void begin_part(struct place *place)

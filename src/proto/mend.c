@@ -631,7 +631,7 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
         }
     }
     if (calls > CALLS_MAX)
-        return fault_param(fault, S("messages"), S("too many tool calls (16384 at most)"));
+        return fault_turns(fault, mend->dialect, S("too many tool calls (16384 at most)"));
     while (slots < calls * 2)
         slots *= 2;
     work->parts_max = parts + 2 * calls + assistants + 8;
@@ -665,7 +665,7 @@ static enum r2a_err refuse_content(struct mend_work *work, struct fault *fault)
         return R2A_ERR_NO_MEMORY;
     str_buf_put(&message, S("this upstream cannot be told content of type "));
     str_buf_put(&message, work->refused);
-    return fault_param(fault, S("messages"), str_buf_slice(&message));
+    return fault_turns(fault, work->mend->dialect, str_buf_slice(&message));
 }
 
 enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
@@ -693,12 +693,12 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
     if (work.refused.len > 0)
         return refuse_content(&work, fault);
     if (!drop_empty_turns(&work))
-        return fault_param(fault, S("messages"), S("a user message is empty"));
+        return fault_turns(fault, mend->dialect, S("a user message is empty"));
     join_turns(&work);
     pair_results(&work);
     tell_calls_apart(&work);
     if (!frame(&work))
-        return fault_param(fault, S("messages"), S("there is no message to answer"));
+        return fault_turns(fault, mend->dialect, S("there is no message to answer"));
     if (work.is_failed)
         return R2A_ERR_NO_MEMORY;
     flatten_turn(&work, &work.system, &mend->system, &used);

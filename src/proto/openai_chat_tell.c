@@ -24,7 +24,7 @@ static bool is_openai(const struct ask *a)
 
 static enum r2a_err refuse(struct ask *a, struct slice message)
 {
-    return fault_param(a->fault, S("messages"), message);
+    return fault_turns(a->fault, a->params.dialect, message);
 }
 
 /* --- cache marks --- */

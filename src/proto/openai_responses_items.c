@@ -467,8 +467,8 @@ static enum r2a_err put_message(struct turns *t, const struct member *item)
     else
         return read_refuse_value(r, S("role"),
                                  S(": expected 'user', 'assistant', 'system' or 'developer'."));
-    if (!member_is_present(&item[ITEM_CONTENT]))
-        return read_refuse_missing(r, S("content"));
+    if (!member_is_present(&item[ITEM_CONTENT]) && turn != IR_ROLE_ASSISTANT)
+        return read_refuse_missing(r, S("content")); /* what a model said may be nothing */
     if (turn == IR_ROLE_ASSISTANT) {
         phase = member_text(&item[ITEM_PHASE]);
         READ_TRY(in_assistant(t));

@@ -11,8 +11,7 @@
 
 static enum r2a_err refuse(struct responses_ask *a, struct slice message)
 {
-    return fault_param(
-        a->fault, text_is(a->params.dialect, S("gemini")) ? S("contents") : S("messages"), message);
+    return fault_turns(a->fault, a->params.dialect, message);
 }
 
 /* --- cache marks --- */

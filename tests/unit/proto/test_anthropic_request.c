@@ -334,7 +334,7 @@ Test(anthropic_request, alternatives_at_the_root_of_a_schema_are_united)
     expect_has(&kit, out,
                "'input_schema':{'type':'object','description':'d','$defs':{'b':{'properties':{'a':"
                "{},'b':{'type':'integer'}}}},'properties':{'a':{'type':'string'},"
-               "'b':{'type':'integer'}},'required':[]}");
+               "'b':{'type':'integer'}}}");
 }
 
 Test(anthropic_request, regression_15_choices_and_parallel_calls_cross)

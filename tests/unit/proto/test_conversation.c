@@ -164,3 +164,49 @@ Test(conversation, a_schema_for_output_gets_no_description_that_says_nothing)
                "'schema':{'$defs':{'b':{'type':'string'}},'anyOf':[{'enum':['a']},{'$ref':"
                "'#/$defs/b'},{'description':'d\\n\\n{minimum: 1}','const':1}]}");
 }
+
+Test(conversation, what_is_refused_is_named_as_the_client_knows_it)
+{
+    static const struct {
+        const struct proto *from;
+        const char *body, *param;
+    } rows[] = {
+        {OC, "{'model':'m','messages':[{'role':'user','content':''}]}", "messages"},
+        {OR, "{'model':'m','input':''}", "input"},
+        {OR,
+         "{'model':'m','input':[{'role':'user','content':[{'type':'input_image','file_id':'f'}]}]}",
+         "input"},
+        {GG, "{'contents':[{'parts':[{'inlineData':{'mimeType':'video/mp4','data':'AAAA'}}]}]}",
+         "contents"},
+    };
+
+    for (uint32_t i = 0; i < array_count(rows); i++) {
+        struct slice out = translate(&kit, rows[i].from, AM, rows[i].body);
+
+        cr_expect(out.len == 0 && text_is(kit.fault.param, slice_from_z(rows[i].param)), "%s: %.*s",
+                  rows[i].body, (int)kit.fault.param.len, kit.fault.param.ptr);
+        kit_again(&kit);
+    }
+}
+
+Test(conversation, an_assistant_item_without_content_is_no_reason_to_refuse)
+{
+    struct slice out = translate(
+        &kit, OR, OC,
+        "{'model':'m','input':[{'role':'user','content':'q'},{'role':'assistant','content':null},"
+        "{'role':'user','content':'r'}]}");
+
+    expect_has(&kit, out,
+               "'messages':[{'role':'user','content':'q'},{'role':'user','content':'r'}]");
+}
+
+Test(conversation, alternatives_at_a_schemas_root_require_nothing)
+{
+    struct slice out = translate(
+        &kit, OC, AM,
+        "{'model':'m','messages':[{'role':'user','content':'q'}],'tools':[{'type':'function',"
+        "'function':{'name':'f','parameters':{'oneOf':[{'properties':{'a':{}},'required':['a']},{"
+        "'properties':{'b':{}}}]}}}]}");
+
+    expect_has(&kit, out, "'input_schema':{'type':'object','properties':{'a':{},'b':{}}}");
+}
