@@ -18,7 +18,7 @@ struct part {
     struct part *next;
     uint32_t number;
     uint8_t choice, kind, flags;
-    bool has_ended, has_seal;
+    bool has_ended, has_seal, has_text;
     struct text id, name; /* arena */
     struct text mime;
     struct text seal; /* as the client reads it: thoughtSignature */
@@ -410,6 +410,15 @@ static struct part *find_part(const struct encoder *e, const struct ir_event *ev
     return NULL;
 }
 
+/* Whether a part of this kind stands between a secret and the call that could carry it: a further
+ * thought, to which it would seem to belong, or text, behind which a thought that has no words of
+ * its own would come back. */
+static bool parts_seal(const struct encoder *e, const struct part *sealed, uint8_t kind)
+{
+    return is_reason_kind(kind) ||
+           (kind == IR_PART_TEXT && !sealed->has_text && e->brief->thoughts_shown);
+}
+
 static enum r2a_err on_part(struct encoder *e, const struct ir_event *event, struct rope *out)
 {
     struct choice *choice = choice_at(e, event->choice);
@@ -439,8 +448,7 @@ static enum r2a_err on_part(struct encoder *e, const struct ir_event *event, str
                                            S("call_"), id)));
         }
     }
-    /* the secret of a thought before this one belongs to that one */
-    if (!is_document(e) && is_reason_kind(event->what) && choice->sealed != NULL)
+    if (!is_document(e) && choice->sealed != NULL && parts_seal(e, choice->sealed, event->what))
         flush_seal(e, choice, event->choice, out);
     if (e->parts_last == NULL)
         e->parts = part;
@@ -481,6 +489,7 @@ static enum r2a_err on_text(struct encoder *e, const struct ir_event *event, str
         return R2A_OK;
     if (is_reason_kind(part->kind) && !e->brief->thoughts_shown)
         return R2A_OK;
+    part->has_text = true;
     if (is_document(e) || !(is_text_kind(part->kind) || is_reason_kind(part->kind)))
         return keep_piece(e, part, piece);
     stream_fragment(e, part, piece, out);
@@ -693,13 +702,14 @@ static bool is_worth_writing(const struct encoder *e, const struct part *part)
     return !is_text_kind(part->kind) || part->body.bytes > 0;
 }
 
-/* The first call behind a thought, with no thought in between, and without a secret of its own. */
-static struct part *carrier_of(const struct part *reason)
+/* The first call behind a thought, with nothing in between that parts them, and without a secret of
+ * its own. */
+static struct part *carrier_of(const struct encoder *e, const struct part *reason)
 {
     for (struct part *part = reason->next; part != NULL; part = part->next) {
         if (part->choice != reason->choice)
             continue;
-        if (is_reason_kind(part->kind))
+        if (parts_seal(e, reason, part->kind))
             return NULL;
         if (part->kind == IR_PART_CALL)
             return part->secret.len == 0 && part->seal.len == 0 ? part : NULL;
@@ -713,7 +723,7 @@ static void place_seals(struct encoder *e)
         make_seal(e, part);
     for (struct part *part = e->parts; part != NULL; part = part->next) {
         struct part *call =
-            is_reason_kind(part->kind) && part->seal.len > 0 ? carrier_of(part) : NULL;
+            is_reason_kind(part->kind) && part->seal.len > 0 ? carrier_of(e, part) : NULL;
 
         if (call == NULL)
             continue;

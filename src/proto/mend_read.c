@@ -192,26 +192,51 @@ static bool was_kept(struct mend_work *work, struct text call_id, struct text se
     return false;
 }
 
+/* Takes out the reasoning between part `from` (MEND_NONE: the head) and a call whose secrets the
+ * vault has with that call. Returns what stands before the place of the first. */
+static uint32_t drop_kept(struct mend_work *work, struct mend_draft *turn, uint32_t from,
+                          uint32_t call)
+{
+    struct mend_part *parts = work->mend->parts;
+    struct text id = mend_call_id(work->mend, &parts[call]);
+    uint32_t before = from, place = from;
+    bool has_any = false;
+
+    for (uint32_t at = from == MEND_NONE ? turn->head : parts[from].next, next; at != call;
+         at = next) {
+        next = parts[at].next;
+        if (mend_is_reason(&parts[at]) && mend_has_seal(&parts[at]) &&
+            was_kept(work, id, parts[at].extra->seal)) {
+            place = has_any ? place : before;
+            has_any = true;
+            mend_unlink_after(work, turn, before, at);
+        } else {
+            before = at;
+        }
+    }
+    return place;
+}
+
 /* A call's secret is one block of the reasoning before it, without its words: where the vault has
- * the whole, that takes its place. */
+ * the whole, that takes its place, and that of the other blocks that came back. */
 static void recall_bare(struct mend_work *work, struct mend_draft *turn)
 {
     struct mend_part *parts = work->mend->parts;
-    uint32_t before = MEND_NONE, bare = MEND_NONE, bare_before = MEND_NONE;
+    uint32_t bare = MEND_NONE, last_call = MEND_NONE;
 
-    for (uint32_t at = turn->head; at != MEND_NONE; before = at, at = parts[at].next) {
-        if (is_bare(&parts[at])) {
+    for (uint32_t at = turn->head; at != MEND_NONE; at = parts[at].next) {
+        if (is_bare(&parts[at]))
             bare = at;
-            bare_before = before;
-        } else if (parts[at].kind == IR_PART_CALL && bare != MEND_NONE) {
+        if (parts[at].kind != IR_PART_CALL)
+            continue;
+        if (bare != MEND_NONE) {
             struct text id = mend_call_id(work->mend, &parts[at]);
 
-            if (was_kept(work, id, parts[bare].extra->seal)) {
-                mend_unlink_after(work, turn, bare_before, bare);
-                (void)recall_blocks(work, turn, bare_before, id);
-            }
-            bare = MEND_NONE;
+            if (was_kept(work, id, parts[bare].extra->seal))
+                (void)recall_blocks(work, turn, drop_kept(work, turn, last_call, at), id);
         }
+        bare = MEND_NONE;
+        last_call = at;
     }
 }
 

@@ -372,6 +372,23 @@ Test(mend, a_secret_on_a_call_without_its_thought_begins_the_turn)
     expect_turns(&anthropic, lines, "user['q'] assistant[think:/OLD 't' c:a] user[r:a]");
 }
 
+Test(mend, what_came_back_beside_a_secret_on_a_call_is_not_recalled_again)
+{
+    /* anthropic NUL SIG, anthropic NUL RED */
+    const char *lines = BEGIN("gemini") TURN("user", SAID("0", "q"))
+        TURN("assistant", THOUGHT("0", "words", "gw1.a.YW50aHJvcGljAFNJRw") SAID("1", "t")
+                              SIGNED("2", "a", "gw1.d.YW50aHJvcGljAFJFRA", "100"))
+            TURN("user", ANSWERED("0", "a", "A"));
+    struct recall recall = {.find = find};
+
+    kit.target.minter = S("anthropic");
+    expect_turns(&anthropic, lines,
+                 "user['q'] assistant[think:words/SIG 't' think:/RED c:a] user[r:a]");
+    kit.target.recall = &recall;
+    expect_turns(&anthropic, lines,
+                 "user['q'] assistant[think:/RED think:words/SIG 't' c:a] user[r:a]");
+}
+
 Test(mend, a_secret_before_a_call_is_said_once)
 {
     /* google NUL SIG */

@@ -1,7 +1,7 @@
-"""OpenRouter's reasoning_details: signatures and encrypted reasoning go back to it unchanged, whatever the client speaks."""
+"""Reasoning goes back to who made it as it came: whole, in order, with its signatures, whatever the client speaks and returns."""
 import json
 
-from harness import PROMPT, Gateway, Reply, cases, eq, mock, provider, sub
+from harness import PROMPT, Gateway, Reply, calls, cases, chat_stream, eq, mock, provider, redacted, sub, text, think
 
 SIGNATURE = 'EqQBCkYIARgC/+=='
 SIGNED = {'type': 'reasoning.text', 'text': 'Let me see, 考え.', 'signature': SIGNATURE, 'format': 'anthropic-claude-v1', 'index': 0}
@@ -37,6 +37,11 @@ def events():
 
 def ask(client, stream, history):
     """The request, and with `history` (what came of it) the one that follows."""
+    if client == 'openai':
+        messages = [{'role': 'user', 'content': PROMPT}]
+        if history:
+            messages += [history, {'role': 'tool', 'tool_call_id': 'call_1', 'content': 'warm'}]
+        return '/v1/chat/completions', {'model': 'm', 'max_tokens': 9000, 'reasoning_effort': 'high', 'tools': [{'type': 'function', 'function': {'name': 'weather', 'parameters': SCHEMA}}], 'messages': messages, 'stream': stream}
     if client == 'anthropic':
         messages = [{'role': 'user', 'content': PROMPT}]
         if history:
@@ -55,6 +60,11 @@ def ask(client, stream, history):
 
 def said(client, stream, answer):
     """What a client puts into its history: all it was told, as it was told."""
+    if client == 'openai':
+        if not stream:
+            return answer.json()['choices'][0]['message']
+        out = chat_stream(answer.events)
+        return {'role': 'assistant', 'content': out['text'], 'tool_calls': [{'id': i, 'type': 'function', 'function': {'name': n, 'arguments': a}} for i, n, a in out['calls']]}
     if client == 'openai-responses':
         return (json.loads(answer.events[-1][1])['response'] if stream else answer.json())['output']
     if client == 'gemini':
@@ -75,6 +85,32 @@ def said(client, stream, answer):
         elif value['type'] == 'content_block_stop' and blocks[-1]['type'] == 'tool_use':
             blocks[-1]['input'] = json.loads(blocks[-1].pop('partial_json', '{}'))
     return blocks
+
+
+THOUGHT, HIDDEN = 'EqRsX+/sig==', 'ZW5jcnlwdGVk'
+THOUGHTS = {'anthropic': ('messages', [{'type': 'thinking', 'thinking': 'Let me think.', 'signature': THOUGHT}, {'type': 'redacted_thinking', 'data': HIDDEN}, {'type': 'text', 'text': 'I look.'},
+                                       {'type': 'tool_use', 'id': 'call_1', 'name': 'weather', 'input': {'city': 'Bern'}}]),
+            'openai-responses': ('input', [{'type': 'reasoning', 'id': 'rs_mock0', 'summary': [{'type': 'summary_text', 'text': 'Let me think.'}], 'encrypted_content': 'gAAAA' + THOUGHT},
+                                           {'type': 'reasoning', 'id': 'rs_mock1', 'summary': [], 'encrypted_content': 'gAAAA' + HIDDEN}, {'type': 'message', 'role': 'assistant', 'content': 'I look.'},
+                                           {'type': 'function_call', 'call_id': 'call_1', 'name': 'weather', 'arguments': '{"city":"Bern"}'}])}
+
+
+@cases(*((f'{c} to {u}', c, u) for u in THOUGHTS for c in ('openai', 'openai-responses', 'anthropic', 'gemini') if c != u))
+def test_thoughts_come_back(case):
+    _, client, kind = case
+    up = mock()
+    for stream in (False, True):
+        with sub('stream' if stream else 'plain'):
+            gateway = Gateway(providers={'up': provider(up, kind, retry={'attempts': 1})}, default_provider='up')
+            up.default = think('Let me think.', THOUGHT) + redacted(HIDDEN) + text('I look.') + calls(('call_1', 'weather', '{"city":"Bern"}'))
+            path, body = ask(client, stream, None)
+            answer = gateway.post(path, body, [('anthropic-version', '2023-06-01')])
+            eq(answer.status, 200, answer.text)
+            path, body = ask(client, stream, said(client, stream, answer))
+            eq(gateway.post(path, body, [('anthropic-version', '2023-06-01')]).status, 200)
+            name, parts = THOUGHTS[kind]
+            sent = up.last().json[name]
+            eq(sent[1]['content'] if kind == 'anthropic' else sent[1:-1], parts)
 
 
 @cases('anthropic', 'openai-responses', 'gemini')
