@@ -4,6 +4,7 @@
 #include "r2a/core/str.h"
 #include "r2a/json/scan.h"
 #include "r2a/json/text.h"
+#include "search.h"
 
 /* A tape as a Messages request (conversion.md 2). The registers that depend on each other are
  * settled first (limit, thinking, choice, sampling: `plan`), then everything is written once, in
@@ -29,19 +30,9 @@ static enum r2a_err refuse_param(struct anthropic_writer *w, uint8_t param, stru
 /* The server tool of ours that does what another vendor's does, or an empty slice. */
 static struct slice server_tool(const struct anthropic_writer *w, const struct names_tool *tool)
 {
-    static const struct slice searches[] = {S_INIT("web_search"),
-                                            S_INIT("web_search_options"),
-                                            S_INIT("googleSearch"),
-                                            S_INIT("google_search"),
-                                            S_INIT("googleSearchRetrieval"),
-                                            S_INIT("google_search_retrieval")};
-
     if (w->is_native)
         return tool->wire;
-    for (uint32_t i = 0; i < array_count(searches); i++)
-        if (slice_eq(tool->wire, searches[i]))
-            return S("web_search_20250305");
-    return str_starts(tool->wire, S("web_search_")) ? S("web_search_20250305") : (struct slice){0};
+    return search_is(tool->wire) ? S("web_search_20250305") : (struct slice){0};
 }
 
 static bool is_allowed(const struct params *params, const struct names_tool *tool)
@@ -365,7 +356,9 @@ static enum r2a_err write_tool(struct anthropic_writer *w, const struct names_to
     if (tool->kind == IR_TOOL_SERVER) {
         rope_put(out, S("{\"type\":\""));
         rope_put(out, server_tool(w, tool));
-        rope_put(out, S("\",\"name\":\"web_search\"}"));
+        rope_put(out, S("\",\"name\":\"web_search\""));
+        search_write(SEARCH_ANTHROPIC, text_bytes(part_field(view, IR_FIELD_RAW)), out, w->loss);
+        rope_put_char(out, '}');
         return R2A_OK;
     }
     rope_put(out, S("{\"name\":\""));

@@ -4,6 +4,7 @@
 #include "r2a/core/str.h"
 #include "r2a/json/scan.h"
 #include "r2a/json/text.h"
+#include "search.h"
 
 /* A tape as a generateContent or countTokens request (conversion.md 2). The model and the stream
  * flag are the URL's. Google refuses members it does not know: only what the sheet names is
@@ -29,13 +30,6 @@ static enum r2a_err refuse_tool(struct gemini_writer *w, struct slice type)
 }
 
 /* --- tools: what stays --- */
-
-static bool is_search(struct slice type)
-{
-    return slice_eq(type, S("web_search")) || slice_eq(type, S("web_search_options")) ||
-           str_starts(type, S("web_search_preview")) || str_starts(type, S("web_search_2")) ||
-           slice_eq(type, S(GEMINI_SEARCH)) || slice_eq(type, S("googleSearchRetrieval"));
-}
 
 static bool is_allowed(const struct params *params, const struct names_tool *tool)
 {
@@ -63,7 +57,13 @@ static enum r2a_err plan_tools(struct gemini_writer *w, struct plan *plan)
             continue;
         if (w->is_native) {
             plan->has_native_tools = true;
-        } else if (is_search(tool->wire) && mixes) {
+        } else if (search_is(tool->wire) && mixes) {
+            struct part_view view;
+
+            if (!part_read(w->tape, tool->event, brief_scratch(w->brief), &view))
+                return R2A_ERR_NO_MEMORY;
+            search_write(SEARCH_GEMINI, text_bytes(part_field(&view, IR_FIELD_RAW)), w->out,
+                         w->loss); /* only what is lost */
             plan->has_search = true;
             tool->is_dropped = true; /* two vendors' names for one search are written once */
         } else {

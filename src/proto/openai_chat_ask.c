@@ -8,6 +8,7 @@
 #include "r2a/core/hash.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
+#include "search.h"
 #include "strict.h"
 
 /* A tape as a Chat Completions request: the parameters and tools; turns are told by
@@ -237,12 +238,6 @@ static enum r2a_err put_modalities(struct ask *a)
 
 /* --- tools --- */
 
-static bool is_web_search(const struct names_tool *tool)
-{
-    return str_starts(tool->wire, S("web_search")) || str_starts(tool->wire, S("google_search")) ||
-           str_starts(tool->wire, S("googleSearch"));
-}
-
 static enum r2a_err refuse_tool(struct ask *a, const struct names_tool *tool)
 {
     char message[256];
@@ -266,10 +261,17 @@ static enum r2a_err put_server_tools(struct ask *a)
 
         if (tool->kind != IR_TOOL_SERVER || tool->is_dropped)
             continue;
-        if (is_openai(a) && is_web_search(tool)) {
-            if (!has_search)
-                rope_put(a->out, S(",\"web_search_options\":{}"));
+        if (is_openai(a) && search_is(tool->wire)) {
+            struct part_view view;
+
+            if (has_search)
+                continue;
             has_search = true;
+            if (!part_read(a->tape, tool->event, a->arena, &view))
+                return R2A_ERR_NO_MEMORY;
+            rope_put(a->out, S(",\"web_search_options\":{"));
+            search_write(SEARCH_CHAT, text_bytes(part_field(&view, IR_FIELD_RAW)), a->out, a->loss);
+            rope_put_char(a->out, '}');
             continue;
         }
         lost = lost == NULL ? tool : lost;

@@ -6,6 +6,7 @@
 #include "r2a/core/hash.h"
 #include "r2a/core/str.h"
 #include "r2a/json/text.h"
+#include "search.h"
 #include "strict.h"
 
 /* A tape as a Responses request: the parameters and tools; items are told by
@@ -232,13 +233,6 @@ static bool is_native(const struct responses_ask *a)
     return text_is(a->params.dialect, S("openai-responses"));
 }
 
-/* What of other vendors' tools has a twin here. */
-static bool is_web_search(const struct names_tool *tool)
-{
-    return str_starts(tool->wire, S("web_search")) || str_starts(tool->wire, S("google_search")) ||
-           str_starts(tool->wire, S("googleSearch"));
-}
-
 static enum r2a_err refuse_tool(struct responses_ask *a, struct slice type)
 {
     char message[256];
@@ -262,7 +256,7 @@ static enum r2a_err sort_tools(struct responses_ask *a, uint32_t *kept)
         if (tool->is_dropped)
             continue;
         if (tool->kind == IR_TOOL_SERVER && !is_native(a)) {
-            bool runs = is_web_search(tool);
+            bool runs = search_is(tool->wire);
 
             if (!runs) {
                 lost = lost == NULL ? tool : lost;
@@ -326,14 +320,18 @@ static enum r2a_err put_function(struct responses_ask *a, const struct names_too
 static enum r2a_err put_server_tool(struct responses_ask *a, const struct names_tool *tool)
 {
     struct part_view view;
+    struct slice raw;
 
-    if (!is_native(a)) {
-        rope_put(a->out, S("{\"type\":\"web_search\"}"));
-        return R2A_OK;
-    }
     if (!part_read(a->tape, tool->event, a->arena, &view))
         return R2A_ERR_NO_MEMORY;
-    rope_borrow(a->out, text_bytes(part_field(&view, IR_FIELD_RAW)));
+    raw = text_bytes(part_field(&view, IR_FIELD_RAW));
+    if (is_native(a)) {
+        rope_borrow(a->out, raw);
+        return R2A_OK;
+    }
+    rope_put(a->out, S("{\"type\":\"web_search\""));
+    search_write(SEARCH_RESPONSES, raw, a->out, a->loss);
+    rope_put_char(a->out, '}');
     return R2A_OK;
 }
 

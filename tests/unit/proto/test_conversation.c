@@ -210,3 +210,47 @@ Test(conversation, alternatives_at_a_schemas_root_require_nothing)
 
     expect_has(&kit, out, "'input_schema':{'type':'object','properties':{'a':{},'b':{}}}");
 }
+
+Test(conversation, what_is_said_of_a_web_search_goes_with_it_or_is_said_to_be_lost)
+{
+    static const char anthropic[] =
+        "{'model':'m','max_tokens':9,'messages':[{'role':'user','content':'q'}],'tools':[{'type':"
+        "'web_search_20250305','name':'web_search','max_uses':3,'allowed_domains':['a.example'],"
+        "'user_location':{'type':'approximate','city':'Bern','country':'CH'}}]}";
+    static const char chat[] =
+        "{'model':'m','messages':[{'role':'user','content':'q'}],'web_search_options':{"
+        "'search_context_size':'low','user_location':{'type':'approximate','approximate':{'city':"
+        "'Bern','timezone':'Europe/Zurich'}}}}";
+    struct slice out = translate(&kit, AM, OR, anthropic);
+
+    expect_has(&kit, out,
+               "{'type':'web_search','filters':{'allowed_domains':['a.example']},'user_location':{"
+               "'type':'approximate','city':'Bern','country':'CH'}}");
+    cr_expect(is_lost(&kit, "max_uses") && kit.loss.count == 1);
+    kit_again(&kit);
+    kit.target.profile.oc_flavour = OC_FLAVOUR_OPENAI;
+    out = translate(&kit, AM, OC, anthropic);
+    expect_has(&kit, out,
+               "'web_search_options':{'user_location':{'type':'approximate','approximate':{'city':"
+               "'Bern','country':'CH'}}}");
+    cr_expect(is_lost(&kit, "max_uses") && is_lost(&kit, "allowed_domains"));
+    kit_again(&kit);
+    out = translate(&kit, OC, AM, chat);
+    expect_has(&kit, out,
+               "{'type':'web_search_20250305','name':'web_search','user_location':{'type':"
+               "'approximate','city':'Bern','timezone':'Europe/Zurich'}}");
+    cr_expect(is_lost(&kit, "search_context_size"));
+    kit_again(&kit);
+    out = translate(&kit, OR, GG,
+                    "{'model':'m','input':'q','tools':[{'type':'web_search','filters':{"
+                    "'allowed_domains':['a.example']}}]}");
+    expect_has(&kit, out, "'tools':[{'googleSearch':{}}]");
+    cr_expect(is_lost(&kit, "allowed_domains"));
+    kit_again(&kit);
+    out = translate(&kit, OR, AM,
+                    "{'model':'m','input':'q','tools':[{'type':'web_search','filters':{"
+                    "'allowed_domains':['a.example']},'user_location':null}]}");
+    expect_has(
+        &kit, out,
+        "{'type':'web_search_20250305','name':'web_search','allowed_domains':['a.example']}");
+}
