@@ -60,7 +60,8 @@ enum r2a_err fault_param(struct fault *fault, struct slice param, struct slice m
     return R2A_ERR_INVALID;
 }
 
-enum r2a_err fault_turns(struct fault *fault, struct text dialect, struct slice message)
+__attribute__((cold)) enum r2a_err fault_turns(struct fault *fault, struct text dialect,
+                                               struct slice message)
 {
     return fault_param(fault,
                        text_is(dialect, S("openai-responses")) ? S("input")

@@ -277,31 +277,57 @@ static uint32_t slot_of(const struct mend_work *work, struct text id)
     return slot;
 }
 
-/* Enters the calls of one assistant turn; the table is as large as the largest turn needs. */
+/* Some servers number the calls of each answer anew, but ids must be unique in a request (Anthropic
+ * refuses it otherwise): a later namesake gets an id made of its own and of how often it occurred.
+ */
+static __attribute__((noinline, cold)) void rename_call(struct mend_work *work, uint32_t number,
+                                                        uint32_t occurrence)
+{
+    struct mend *mend = work->mend;
+    struct text id = part_id(mend, &mend->parts[number]);
+    char *to = arena_take(mend->arena, ID_DERIVED_BYTES);
+    char *seed;
+    struct slice plain;
+    struct str_buf buf;
+
+    if (to == NULL || !text_to_plain(id, mend->arena, &plain) ||
+        (seed = arena_take(mend->arena, plain.len + 1 + STR_U64_BYTES_MAX)) == NULL) {
+        work->is_failed = true;
+        return;
+    }
+    buf = (struct str_buf){.ptr = seed, .size = plain.len + 1 + STR_U64_BYTES_MAX};
+    str_buf_put(&buf, plain);
+    str_buf_put_char(&buf, ' ');
+    str_buf_put_u64(&buf, occurrence);
+    id_derive(str_buf_slice(&buf), to);
+    mend_extra_of(work, number)->call_id = text_plain(slice_of(to, ID_DERIVED_BYTES));
+}
+
+/* Enters the calls of one assistant turn, over those of the turns before it. */
 static void index_calls(struct mend_work *work, const struct mend_draft *turn)
 {
     const struct mend *mend = work->mend;
-    uint32_t count = 0, slots = 16;
 
-    for (uint32_t at = turn->head; at != MEND_NONE; at = mend->parts[at].next)
-        count += mend->parts[at].kind == IR_PART_CALL;
-    while (slots < count * 2)
-        slots *= 2;
-    work->slots_mask = slots - 1;
-    memset(work->slots, 0, slots * sizeof(*work->slots));
+    work->first_call = MEND_NONE;
     for (uint32_t at = turn->head; at != MEND_NONE; at = mend->parts[at].next) {
-        if (mend->parts[at].kind == IR_PART_CALL) {
-            uint32_t slot = slot_of(work, part_id(mend, &mend->parts[at]));
+        uint32_t slot;
 
-            if (work->slots[slot] == 0)
-                work->slots[slot] = at + 1;
-        }
+        if (mend->parts[at].kind != IR_PART_CALL)
+            continue;
+        if (work->first_call == MEND_NONE)
+            work->first_call = at;
+        slot = slot_of(work, part_id(mend, &mend->parts[at]));
+        if (work->slots[slot] != 0)
+            rename_call(work, at, ++work->occurrences[slot]);
+        if (work->slots[slot] <= work->first_call)
+            work->slots[slot] = at + 1;
     }
 }
 
 /* The next call of the turn with that id that has no result yet, or `call` again: then this is one
  * more result of it, and counts instead of the one before. */
-static uint32_t next_namesake(struct mend_work *work, uint32_t call, struct text id)
+static __attribute__((noinline, cold)) uint32_t next_namesake(struct mend_work *work, uint32_t call,
+                                                              struct text id)
 {
     const struct mend_part *parts = work->mend->parts;
 
@@ -326,8 +352,8 @@ static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
     if (id.len > 0) {
         uint32_t slot = slot_of(work, id);
 
-        if (work->slots[slot] == 0)
-            return MEND_NONE;
+        if (work->slots[slot] <= work->first_call)
+            return MEND_NONE; /* none, or only of an earlier turn */
         return mend->parts[work->slots[slot] - 1].pair == MEND_NONE
                    ? work->slots[slot] - 1
                    : next_namesake(work, work->slots[slot] - 1, id);
@@ -338,55 +364,6 @@ static uint32_t find_call(struct mend_work *work, const struct mend_draft *turn,
             text_eq(part_name(mend, &mend->parts[at]), name))
             return at;
     return MEND_NONE;
-}
-
-/* Some servers number the calls of each answer anew, but ids must be unique in a request (Anthropic
- * refuses it otherwise): a later namesake gets an id made of its own and of how often it occurred.
- */
-static void rename_call(struct mend_work *work, uint32_t number, uint32_t occurrence)
-{
-    struct mend *mend = work->mend;
-    struct text id = part_id(mend, &mend->parts[number]);
-    char *to = arena_take(mend->arena, ID_DERIVED_BYTES);
-    char *seed;
-    struct slice plain;
-    struct str_buf buf;
-
-    if (to == NULL || !text_to_plain(id, mend->arena, &plain) ||
-        (seed = arena_take(mend->arena, plain.len + 1 + STR_U64_BYTES_MAX)) == NULL) {
-        work->is_failed = true;
-        return;
-    }
-    buf = (struct str_buf){.ptr = seed, .size = plain.len + 1 + STR_U64_BYTES_MAX};
-    str_buf_put(&buf, plain);
-    str_buf_put_char(&buf, ' ');
-    str_buf_put_u64(&buf, occurrence);
-    id_derive(str_buf_slice(&buf), to);
-    mend_extra_of(work, number)->call_id = text_plain(slice_of(to, ID_DERIVED_BYTES));
-}
-
-static void tell_calls_apart(struct mend_work *work)
-{
-    const struct mend *mend = work->mend;
-
-    if (work->calls_count < 2)
-        return;
-    work->slots_mask = work->slots_count - 1;
-    memset(work->slots, 0, work->slots_count * sizeof(*work->slots));
-    memset(work->occurrences, 0, work->slots_count * sizeof(*work->occurrences));
-    for (uint32_t i = 0; i < work->turns_count; i++) {
-        for (uint32_t at = work->turns[i].head; at != MEND_NONE; at = mend->parts[at].next) {
-            uint32_t slot;
-
-            if (mend->parts[at].kind != IR_PART_CALL)
-                continue;
-            slot = slot_of(work, part_id(mend, &mend->parts[at]));
-            if (work->slots[slot] == 0)
-                work->slots[slot] = at + 1;
-            else
-                rename_call(work, at, ++work->occurrences[slot]);
-        }
-    }
 }
 
 /* A result nobody asked for becomes text, and its images stand behind it. Returns the last part. */
@@ -645,10 +622,9 @@ static enum r2a_err take_memory(struct mend_work *work, struct fault *fault)
     mend->turns = arena_take(mend->arena, work->turns_max * sizeof(*mend->turns));
     work->turns = arena_take(mend->arena, work->turns_max * sizeof(*work->turns));
     work->paired = arena_take(mend->arena, work->turns_max * sizeof(*work->paired));
-    work->calls_count = calls;
-    work->slots_count = slots;
-    work->slots = arena_take(mend->arena, slots * sizeof(*work->slots));
-    work->occurrences = arena_take(mend->arena, slots * sizeof(*work->occurrences));
+    work->slots_mask = slots - 1;
+    work->slots = arena_take_zero(mend->arena, slots * sizeof(*work->slots));
+    work->occurrences = arena_take_zero(mend->arena, slots * sizeof(*work->occurrences));
     if (mend->parts == NULL || mend->order == NULL || mend->turns == NULL || work->turns == NULL ||
         work->paired == NULL || work->slots == NULL || work->occurrences == NULL)
         return R2A_ERR_NO_MEMORY;
@@ -696,7 +672,6 @@ enum r2a_err mend_build(struct mend *mend, const struct ir_tape *tape,
         return fault_turns(fault, mend->dialect, S("a user message is empty"));
     join_turns(&work);
     pair_results(&work);
-    tell_calls_apart(&work);
     if (!frame(&work))
         return fault_turns(fault, mend->dialect, S("there is no message to answer"));
     if (work.is_failed)

@@ -302,9 +302,36 @@ static void read_opaque(struct mend_work *work, struct mend_draft *turn,
     }
 }
 
+static bool is_media_kind(uint8_t kind)
+{
+    return kind == IR_PART_IMAGE || kind == IR_PART_FILE || kind == IR_PART_AUDIO ||
+           kind == IR_PART_VIDEO;
+}
+
+/* What the model drew, in a user turn behind its own. */
+static __attribute__((noinline, cold)) void show_media(struct mend_work *work)
+{
+    uint32_t number = work->turns_count - 1, before = MEND_NONE;
+    struct mend_part *parts = work->mend->parts;
+    struct mend_draft *shown = NULL;
+
+    for (uint32_t at = work->turns[number].head, next; at != MEND_NONE; at = next) {
+        next = parts[at].next;
+        if (!is_media_kind(parts[at].kind)) {
+            before = at;
+            continue;
+        }
+        mend_unlink_after(work, &work->turns[number], before, at);
+        if (shown == NULL)
+            shown = mend_new_turn(work, work->turns_count, IR_ROLE_USER, MEND_NONE);
+        mend_link_last(work, shown, at);
+    }
+}
+
 /* What only Anthropic's documents have: the words about one stand before it, as text; that it is to
  * be cited is a hint. */
-static void read_document(struct mend_work *work, struct mend_draft *turn, uint32_t index)
+static __attribute__((noinline, cold)) void read_document(struct mend_work *work,
+                                                          struct mend_draft *turn, uint32_t index)
 {
     const struct mend *mend = work->mend;
     struct text context = mend_event_field(mend, index, IR_FIELD_CONTEXT, NULL);
@@ -323,7 +350,8 @@ static void read_document(struct mend_work *work, struct mend_draft *turn, uint3
 static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_draft *turn)
 {
     const struct ir_tape *tape = work->mend->tape;
-    bool is_assistant = tape->events[index].what == IR_ROLE_ASSISTANT, has_calls = false;
+    bool is_assistant = tape->events[index].what == IR_ROLE_ASSISTANT, has_calls = false,
+         has_media = false;
     uint32_t number;
 
     for (index++; tape->events[index].kind != IR_TURN_END; index++) {
@@ -360,6 +388,7 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
             mend_link_last(work, turn, mend_new_part(work, event->what, event->flags, index));
             break;
         }
+        has_media |= is_media_kind(event->what);
         index = tape_end_of(tape, index);
     }
     if (is_assistant && has_calls && work->target->recall != NULL) {
@@ -368,33 +397,9 @@ static uint32_t read_turn(struct mend_work *work, uint32_t index, struct mend_dr
     }
     if (is_assistant)
         drop_reasons(work, turn, has_calls);
+    if (is_assistant && has_media && work->rules->shows_media)
+        show_media(work);
     return index;
-}
-
-static bool is_media_kind(uint8_t kind)
-{
-    return kind == IR_PART_IMAGE || kind == IR_PART_FILE || kind == IR_PART_AUDIO ||
-           kind == IR_PART_VIDEO;
-}
-
-/* What the model drew, in a user turn behind its own. */
-static void show_media(struct mend_work *work)
-{
-    uint32_t number = work->turns_count - 1, before = MEND_NONE;
-    struct mend_part *parts = work->mend->parts;
-    struct mend_draft *shown = NULL;
-
-    for (uint32_t at = work->turns[number].head, next; at != MEND_NONE; at = next) {
-        next = parts[at].next;
-        if (!is_media_kind(parts[at].kind)) {
-            before = at;
-            continue;
-        }
-        mend_unlink_after(work, &work->turns[number], before, at);
-        if (shown == NULL)
-            shown = mend_new_turn(work, work->turns_count, IR_ROLE_USER, MEND_NONE);
-        mend_link_last(work, shown, at);
-    }
 }
 
 static bool is_billing(const struct mend_work *work, uint32_t event)
@@ -465,8 +470,6 @@ void mend_read_tape(struct mend_work *work)
                 end_system(work);
             is_leading = false;
             i = read_turn(work, i, mend_new_turn(work, work->turns_count, role, i));
-            if (role == IR_ROLE_ASSISTANT && work->rules->shows_media)
-                show_media(work);
         } else if (is_leading && work->rules->hoists_system) {
             i = read_system(work, i, &work->system, false);
         } else {

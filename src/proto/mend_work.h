@@ -23,9 +23,10 @@ struct mend_work {
     uint32_t turns_count, turns_max;
     struct mend_draft system;
     uint32_t parts_max;
-    uint32_t *slots;       /* calls of one turn, in the end those of all turns, by id */
+    uint32_t *slots;       /* the latest call of an id, number + 1 */
     uint32_t *occurrences; /* beside `slots`: namesakes so far */
-    uint32_t slots_mask, slots_count, calls_count;
+    uint32_t slots_mask;
+    uint32_t first_call; /* of the turn whose results are looked for */
     uint64_t seed;
     uint32_t name_steps;  /* left for results that go by name */
     bool is_failed;       /* out of memory */

@@ -213,8 +213,8 @@ static enum r2a_err put_detail(struct decoder *d, struct ir_sink *sink, uint8_t 
     return keep_detail(arena, detail, members) ? R2A_OK : R2A_ERR_NO_MEMORY;
 }
 
-enum r2a_err openai_chat_put_late(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                  struct choice *choice)
+__attribute__((noinline, cold)) enum r2a_err
+openai_chat_put_late(struct decoder *d, struct ir_sink *sink, uint8_t index, struct choice *choice)
 {
     for (struct detail *detail = choice->late; detail != NULL; detail = detail->next) {
         CHAT_TRY(openai_chat_open_run(d, sink, index, choice, IR_PART_REASON));
@@ -230,8 +230,9 @@ static struct text detail_text(const struct member *members)
         &members[member_is(&members[DETAIL_TEXT], JSON_STRING) ? DETAIL_TEXT : DETAIL_SUMMARY]);
 }
 
-enum r2a_err openai_chat_put_details(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                     struct choice *choice, struct slice raw, struct text told)
+__attribute__((noinline, cold)) enum r2a_err
+openai_chat_put_details(struct decoder *d, struct ir_sink *sink, uint8_t index,
+                        struct choice *choice, struct slice raw, struct text told)
 {
     struct member members[DETAIL_MEMBERS];
     struct json_scan scan;
@@ -266,8 +267,10 @@ enum r2a_err openai_chat_put_details(struct decoder *d, struct ir_sink *sink, ui
     return R2A_OK;
 }
 
-enum r2a_err openai_chat_end_detail(struct decoder *d, struct ir_sink *sink, uint8_t index,
-                                    struct choice *choice)
+__attribute__((noinline, cold)) enum r2a_err openai_chat_end_detail(struct decoder *d,
+                                                                    struct ir_sink *sink,
+                                                                    uint8_t index,
+                                                                    struct choice *choice)
 {
     struct detail *detail = choice->detail;
     size_t size = 2;

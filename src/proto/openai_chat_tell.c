@@ -456,7 +456,7 @@ static bool is_detail(const struct mend_part *part)
 }
 
 /* An element of reasoning_details as it came: the secret is the object but for its text. */
-static void put_detail(struct ask *a, const struct mend_part *part)
+static __attribute__((noinline, cold)) void put_detail(struct ask *a, const struct mend_part *part)
 {
     struct text rest = part->extra->seal;
     bool is_summary = text_starts(rest, S("{\"type\":\"reasoning.summary\""));

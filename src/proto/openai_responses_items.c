@@ -112,8 +112,8 @@ static enum r2a_err put_tool(struct reading *r, const struct member *item, struc
 
         if (id == BUILTIN_NONE)
             return put_server_tool(r, type, item->raw);
-        READ_PUT(
-            builtin_put(r->tape, id, 0, type, type, (struct slice){0}, item->raw, brief_scratch(r->brief)));
+        READ_PUT(builtin_put(r->tape, id, 0, type, type, (struct slice){0}, item->raw,
+                             brief_scratch(r->brief)));
         return R2A_OK;
     }
     if (!member_is_present(&tool[TOOL_NAME]) && member_is(&tool[TOOL_FUNCTION], JSON_OBJECT)) {

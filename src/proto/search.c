@@ -63,7 +63,8 @@ static void write_location(enum search_form form, struct slice raw, struct rope 
     rope_put(out, form == SEARCH_CHAT ? S("}}") : S("}"));
 }
 
-void search_write(enum search_form form, struct slice raw, struct rope *out, struct loss *loss)
+__attribute__((cold)) void search_write(enum search_form form, struct slice raw, struct rope *out,
+                                        struct loss *loss)
 {
     struct member members[WORDS], inner[2];
     bool is_first = form == SEARCH_CHAT;
