@@ -164,6 +164,7 @@ with_lock() { # FOLDER COMMAND..
 # use FLAVOUR: sets CFLAGS, LDFLAGS, AR and OBJ (the folder of this flavour's objects) for the compiler in CC.
 use() {
     local flavour=$1 clang=false
+    CFLAGS_ONCE=''
     case $CC in *clang*) clang=true ;; esac
     CFLAGS="-std=c17 -D_GNU_SOURCE $WARNINGS -g -fstack-protector-strong -Iinclude"
     LDFLAGS='-pthread -Wl,-z,relro,-z,now,-z,noexecstack'
@@ -195,14 +196,17 @@ use() {
     esac
     case $flavour in
     # What ships is bounded in size: nothing unwinds it, and padding loops and jumps buys nothing measurable.
-    musl) CFLAGS+=" -fPIE -DR2A_MUSL $MUSL_KERNEL_HEADERS -fno-asynchronous-unwind-tables -fno-unwind-tables -falign-jumps=1 -falign-loops=1 -falign-labels=1" ;;
+    musl)
+        CFLAGS_ONCE=' -Os' # configuration and start run once: small rather than fast
+        CFLAGS+=" -fPIE -DR2A_MUSL $MUSL_KERNEL_HEADERS -fno-asynchronous-unwind-tables -fno-unwind-tables -falign-jumps=1 -falign-loops=1 -falign-labels=1"
+        ;;
     *) CFLAGS+=' -fPIE' LDFLAGS+=' -pie' ;;
     esac
     need_libraries $libc
     CFLAGS+="$LIB_CFLAGS ${CFLAGS_EXTRA:-}"
     OBJ=$BUILD_DIR/obj/$flavour-$(basename "${CC%% *}")
     mkdir -p "$OBJ"
-    local stamp="$CC $CFLAGS $($CC -dumpfullversion 2>/dev/null || $CC --version | head -n 1)"
+    local stamp="$CC $CFLAGS$CFLAGS_ONCE $($CC -dumpfullversion 2>/dev/null || $CC --version | head -n 1)"
     if [ "$(cat "$OBJ/flags" 2>/dev/null)" != "$stamp" ]; then
         find "$OBJ" -mindepth 1 -delete
         printf '%s\n' "$stamp" >"$OBJ/flags"
@@ -228,6 +232,7 @@ compile_one() { # SOURCE: into $OBJ; prints the diagnostics of a failure in one 
         more+=' -fno-lto -fno-builtin -fno-stack-protector'
         case $CC in *clang*) ;; *) more+=' -fno-tree-loop-distribute-patterns' ;; esac
         ;;
+    src/gateway/config*.c | src/main/*.c) more+=$CFLAGS_ONCE ;;
     esac
     mkdir -p "${object%/*}"
     : >"$temporary.time" # an edit made while the compiler runs must count as newer
@@ -255,7 +260,7 @@ compile() {
     done
     [ ${#stale[@]} -eq 0 ] && return 0
     say "compiling ${#stale[@]} files (${OBJ##*/})"
-    export CC CFLAGS CFLAGS_MORE OBJ
+    export CC CFLAGS CFLAGS_MORE CFLAGS_ONCE OBJ
     printf '%s\n' "${stale[@]}" | xargs -P "$JOBS" -I{} bash -c 'compile_one "$1"' _ {}
     [ ! -f "$OBJ/.failed" ]
 }
