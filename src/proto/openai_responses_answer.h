@@ -4,7 +4,7 @@
 #include "common.h"
 #include "openai_responses.h"
 
-/* The encoder of answers, for the two files that make it up. */
+/* The encoder of answers, for the three files that make it up. */
 
 enum stage {
     ITEM_WAITING, /* known, not yet told */
@@ -64,6 +64,35 @@ enum response_status {
     RESPONSE_INCOMPLETE,
     RESPONSE_FAILED
 };
+
+/* openai_responses_output.c: events, and the items they tell */
+
+/* `event: …` with what every event has, up to its own members; and its end. */
+void openai_responses_begin_event(struct encoder *e, struct slice type, struct rope *out);
+void openai_responses_end_event(struct rope *out);
+/* An event that is of an item: with its id and index, then `members`. */
+void openai_responses_begin_item_event(struct encoder *e, const struct item *item,
+                                       struct slice type, struct slice members, struct rope *out);
+/* An event that holds the whole Response object. */
+void openai_responses_write_lifecycle(struct encoder *e, struct slice type,
+                                      enum response_status status, const struct fault *fault,
+                                      struct rope *out);
+/* What a stream begins with; nothing when it has begun. */
+void openai_responses_begin_answer(struct encoder *e, struct rope *out);
+/* The item of an open part; NULL: none. */
+struct item *openai_responses_find_item(const struct encoder *e, uint32_t part);
+void openai_responses_drop_item(struct item *item); /* what it keeps */
+struct item_extra *openai_responses_extra_of(const struct encoder *e, struct item *item);
+struct item *openai_responses_new_item(struct encoder *e, uint8_t kind, uint32_t part);
+/* From ITEM_WAITING to ITEM_OPEN: its index is given, it is told. */
+enum r2a_err openai_responses_open_item(struct encoder *e, struct item *item, struct rope *out);
+enum r2a_err openai_responses_add_text(struct encoder *e, struct item *item, struct text text,
+                                       struct rope *out);
+enum r2a_err openai_responses_finish_item(struct encoder *e, struct item *item, bool is_cut,
+                                          struct rope *out);
+/* Finishes the items that waited for the next event, which belongs to `except`. */
+enum r2a_err openai_responses_settle(struct encoder *e, const struct item *except, bool is_cut,
+                                     struct rope *out);
 
 /* openai_responses_object.c */
 /* The bytes of a rope, again. */
