@@ -3,28 +3,16 @@
  * byte parts the request from the answer. */
 #include <stdint.h>
 
-#include "../unit/support/proto_kit.h"
+#include "exchange.h"
 #include "r2a/core/check.h"
-#include "r2a/json/scan.h"
 #include "r2a/proto/embed.h"
+#include "support/is_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool is_json(struct slice text)
-{
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, text);
-    do
-        token = json_next(&scan);
-    while (token != JSON_END && token != JSON_ERROR);
-    return token == JSON_END;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct kit kit;
+    struct kit *kit = fuzz_kit();
     struct embed embed = {0};
     struct slice body, answer;
     struct rope out;
@@ -33,10 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    if (kit.mem == NULL)
-        kit_open(&kit);
-    kit_again(&kit);
-    out = kit_rope(&kit);
+    out = kit_rope(kit);
     embed.form = data[0] & 1 ? EMBED_GEMINI : EMBED_OPENAI;
     embed.is_batch = (data[0] & 2) != 0;
     body = slice_of((const char *)data + 1, size - 1);
@@ -45,15 +30,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         body.len + (body.len < size - 1 ? 1 : 0));
     if (is_json(body)) {
         embed_write_renamed(body, S("m-up"), &out);
-        check(is_json(kit_take(&kit, &out)));
+        check(is_json(kit_take(kit, &out)));
     }
-    if (embed_write_request(&embed, body, S("m\"up"), &kit.brief, &out, &kit.loss, &kit.fault) ==
+    if (embed_write_request(&embed, body, S("m\"up"), &kit->brief, &out, &kit->loss, &kit->fault) ==
         R2A_OK) {
         check(embed.count > 0 && embed.count <= EMBED_INPUTS_MAX);
-        check(is_json(kit_take(&kit, &out)) || !is_json(body));
-        if (embed_write_answer(&embed, answer, &kit.brief, &out, &tokens, &is_estimated) == R2A_OK)
-            check(is_json(kit_take(&kit, &out)));
+        check(is_json(kit_take(kit, &out)) || !is_json(body));
+        if (embed_write_answer(&embed, answer, &kit->brief, &out, &tokens, &is_estimated) == R2A_OK)
+            check(is_json(kit_take(kit, &out)));
     }
     rope_clear(&out);
+    fuzz_kit_again();
     return 0;
 }

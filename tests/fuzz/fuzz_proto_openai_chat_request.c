@@ -1,55 +1,24 @@
-/* A Chat Completions request: what is read obeys the grammar, what is written for every dialect is
- * JSON, and what is written for its own is read again. The first byte chooses the model's profile.
- */
-#include <stdint.h>
-
-#include "../unit/support/proto_kit.h"
-#include "r2a/core/check.h"
-#include "r2a/json/scan.h"
 #include "r2a/proto/list.h"
+#include "request.h"
+
+/* A Chat Completions request. */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool is_json(struct slice text)
+static void prepare(struct kit *kit, struct slice model, uint8_t form)
 {
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, text);
-    do
-        token = json_next(&scan);
-    while (token != JSON_END && token != JSON_ERROR);
-    return token == JSON_END;
+    profile_of(model, (form & 4) != 0, &kit->target.profile);
+    kit->target.is_stream = (form & 64) != 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const models[] = {"gpt-4o", "gpt-5.6", "deepseek-reasoner",
-                                         "claude-opus-4-6"};
-    static struct kit kit;
-    struct slice body, out;
+    static const struct fuzz_request row = {
+        .proto = &proto_openai_chat,
+        .models = {"gpt-4o", "gpt-5.6", "deepseek-reasoner", "claude-opus-4-6"},
+        .minter = S_INIT("google"),
+        .prepare = prepare,
+    };
 
-    if (size == 0)
-        return 0;
-    if (kit.mem == NULL)
-        kit_open(&kit);
-    body = slice_of((const char *)data + 1, size - 1);
-    profile_of(slice_from_z(models[data[0] & 3]), (data[0] & 4) != 0, &kit.target.profile);
-    kit.target.minter = data[0] & 8 ? S("google") : S("other");
-    kit.target.system_text = data[0] & 16 ? S("house \"rule\"") : S("");
-    kit.target.system_mode = data[0] & 32 ? SYSTEM_OVERRIDE : SYSTEM_APPEND;
-    for (uint32_t i = 0; i < PROTO_COUNT; i++) {
-        kit.target.is_stream = (data[0] & 64) != 0;
-        out = kit_translate(&kit, &proto_openai_chat, proto_table[i], body);
-        check(out.len == 0 || is_json(out));
-        if (out.len > 0 && proto_table[i] == &proto_openai_chat) {
-            /* What it wrote itself it must take, and write the same again. */
-            struct slice first = arena_copy(&kit.arena, out);
-
-            out = kit_translate(&kit, &proto_openai_chat, &proto_openai_chat, first);
-            check(out.len > 0);
-        }
-        kit_again(&kit);
-    }
-    return 0;
+    return fuzz_request(&row, data, size);
 }

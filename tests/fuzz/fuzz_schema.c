@@ -3,63 +3,44 @@
 #include <stdint.h>
 
 #include "../../src/proto/schema.h"
-#include "../unit/support/proto_kit.h"
+#include "exchange.h"
 #include "r2a/core/check.h"
-#include "r2a/json/scan.h"
 #include "r2a/limits.h"
+#include "support/is_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct kit kit;
-
-static bool is_json(struct slice text)
+static bool cut(struct kit *kit, struct slice schema, struct slice *out)
 {
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, text);
-    do
-        token = json_next(&scan);
-    while (token != JSON_END && token != JSON_ERROR);
-    return token == JSON_END;
-}
-
-static bool cut(struct slice schema, struct slice *out)
-{
-    struct rope rope = kit_rope(&kit);
+    struct rope rope = kit_rope(kit);
     struct schema_budget budget = {0};
-    enum schema_result result = schema_write_gemini(&rope, schema, false, &kit.arena, &budget);
+    enum schema_result result = schema_write_gemini(&rope, schema, false, &kit->arena, &budget);
 
     if (result == SCHEMA_WRITTEN)
-        *out = kit_take(&kit, &rope);
+        *out = kit_take(kit, &rope);
     rope_clear(&rope);
     return result == SCHEMA_WRITTEN;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint64_t idle;
+    struct kit *kit = fuzz_kit();
     struct slice schema = slice_of((const char *)data, size), first, second, lowered;
     struct rope bare;
 
-    if (kit.mem == NULL) {
-        kit_open(&kit);
-        idle = kit.budget.used;
-    }
     if (size > 0 && is_json(schema)) {
-        if (cut(schema, &first)) {
+        if (cut(kit, schema, &first)) {
             check(is_json(first));
             check(first.len <= 2 * SCHEMA_BYTES_MAX);
-            if (cut(first, &second))
+            if (cut(kit, first, &second))
                 check(is_json(second));
         }
-        lowered = schema_from_gemini(schema, &kit.arena, kit.mem);
+        lowered = schema_from_gemini(schema, &kit->arena, kit->mem);
         check(is_json(lowered));
-        bare = kit_rope(&kit);
+        bare = kit_rope(kit);
         schema_write_bare(&bare, schema);
-        check(is_json(kit_take(&kit, &bare)));
+        check(is_json(kit_take(kit, &bare)));
     }
-    kit_again(&kit);
-    check(kit.budget.used == idle);
+    fuzz_kit_again();
     return 0;
 }

@@ -1,26 +1,14 @@
 #include "stream.h"
 
-#include "../unit/support/responses_check.h"
+#include "exchange.h"
 #include "r2a/core/check.h"
 #include "r2a/http/sse.h"
-#include "r2a/json/scan.h"
 #include "r2a/proto/list.h"
+#include "support/is_json.h"
+#include "support/responses_check.h"
 
-static struct kit kit;
+static struct kit *kit;
 static struct rc rc;
-static uint64_t idle; /* bytes in use between exchanges */
-
-static bool is_json(struct slice text)
-{
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, text);
-    do
-        token = json_next(&scan);
-    while (token != JSON_END && token != JSON_ERROR);
-    return token == JSON_END;
-}
 
 /* Events go to an encoder of every dialect, and to lines. */
 struct tee {
@@ -52,13 +40,13 @@ static void tee_open(struct tee *tee, bool is_document)
     memset(tee, 0, sizeof(*tee));
     tee->sink.put = tee_put;
     tee->is_document = is_document;
-    kit.brief.shape = is_document ? BRIEF_DOCUMENT : BRIEF_SSE;
-    kit_lines_open(&kit, &tee->lines);
+    kit->brief.shape = is_document ? BRIEF_DOCUMENT : BRIEF_SSE;
+    kit_lines_open(kit, &tee->lines);
     ir_grammar_response(&tee->grammar, &tee->sink, true);
     for (uint32_t i = 0; i < PROTO_COUNT; i++) {
-        tee->outs[i] = kit_rope(&kit);
-        tee->encoders[i] = arena_take_zero(&kit.arena, proto_table[i]->encoder_size);
-        proto_table[i]->encoder_init(tee->encoders[i], &kit.brief);
+        tee->outs[i] = kit_rope(kit);
+        tee->encoders[i] = arena_take_zero(&kit->arena, proto_table[i]->encoder_size);
+        proto_table[i]->encoder_init(tee->encoders[i], &kit->brief);
     }
 }
 
@@ -81,7 +69,7 @@ static void check_stream(const struct proto *proto, struct slice text)
 static struct slice tee_close(struct tee *tee)
 {
     for (uint32_t i = 0; i < PROTO_COUNT; i++) {
-        struct slice text = kit_take(&kit, &tee->outs[i]);
+        struct slice text = kit_take(kit, &tee->outs[i]);
 
         if (proto_table[i]->encoder_drop != NULL)
             proto_table[i]->encoder_drop(tee->encoders[i]);
@@ -92,7 +80,7 @@ static struct slice tee_close(struct tee *tee)
         else
             check(text.len == 0 || is_json(text));
     }
-    return kit_take(&kit, &tee->lines.rope);
+    return kit_take(kit, &tee->lines.rope);
 }
 
 static void decode_frame(const struct fuzz_stream *of, void *decoder, const struct frame *frame,
@@ -103,7 +91,7 @@ static void decode_frame(const struct fuzz_stream *of, void *decoder, const stru
 
     if (differs && frame->kind == FRAME_DATA && frame->data.len > 0 && frame->data.ptr[0] == '{' &&
         of->may_differ(frame)) {
-        text = arena_take(&kit.arena, frame->data.len + 1);
+        text = arena_take(&kit->arena, frame->data.len + 1);
         memcpy(text + 1, frame->data.ptr, frame->data.len);
         text[0] = '{';
         text[1] = ' ';
@@ -116,7 +104,7 @@ static void decode_frame(const struct fuzz_stream *of, void *decoder, const stru
 static struct slice decode(const struct fuzz_stream *of, struct slice bytes, uint32_t cut,
                            bool differs, bool is_document)
 {
-    void *decoder = arena_take_zero(&kit.arena, of->proto->decoder_size);
+    void *decoder = arena_take_zero(&kit->arena, of->proto->decoder_size);
     uint32_t random = cut, number = 0;
     struct frame frame = {0};
     struct tee tee;
@@ -124,8 +112,8 @@ static struct slice decode(const struct fuzz_stream *of, struct slice bytes, uin
     int32_t used;
 
     tee_open(&tee, is_document);
-    of->proto->decoder_init(decoder, &kit.target, &kit.brief);
-    sse_init(&sse, kit.mem, 1u << 20);
+    of->proto->decoder_init(decoder, &kit->target, &kit->brief);
+    sse_init(&sse, kit->mem, 1u << 20);
     while (bytes.len > 0) {
         size_t len = bytes.len;
         struct slice piece;
@@ -152,12 +140,12 @@ static struct slice decode(const struct fuzz_stream *of, struct slice bytes, uin
 
 static void decode_document(const struct fuzz_stream *of, struct slice bytes, bool is_document)
 {
-    void *decoder = arena_take_zero(&kit.arena, of->proto->decoder_size);
+    void *decoder = arena_take_zero(&kit->arena, of->proto->decoder_size);
     struct frame frame = {.kind = FRAME_DOCUMENT, .data = bytes};
     struct tee tee;
 
     tee_open(&tee, is_document);
-    of->proto->decoder_init(decoder, &kit.target, &kit.brief);
+    of->proto->decoder_init(decoder, &kit->target, &kit->brief);
     (void)of->proto->decode(decoder, &frame, &tee.grammar.sink);
     (void)of->proto->finish(decoder, &tee.grammar.sink);
     if (of->proto->decoder_drop != NULL)
@@ -172,14 +160,11 @@ int fuzz_stream(const struct fuzz_stream *of, const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    if (kit.mem == NULL) {
-        kit_open(&kit);
-        idle = kit.budget.used;
-    }
-    kit.brief.names = &name;
-    kit.brief.names_count = data[0] & 2 ? 1 : 0;
+    kit = fuzz_kit();
+    kit->brief.names = &name;
+    kit->brief.names_count = data[0] & 2 ? 1 : 0;
     if (of->prepare != NULL)
-        of->prepare(&kit, data[0]);
+        of->prepare(kit, data[0]);
     bytes = slice_of((const char *)data + 2, size - 2);
     if (data[0] & 1) {
         decode_document(of, bytes, false);
@@ -190,7 +175,6 @@ int fuzz_stream(const struct fuzz_stream *of, const uint8_t *data, size_t size)
         if (of->may_differ != NULL)
             check(slice_eq(lines, decode(of, bytes, 0, true, false)));
     }
-    kit_again(&kit);
-    check(kit.budget.used == idle);
+    fuzz_kit_again();
     return 0;
 }

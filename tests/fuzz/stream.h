@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "../unit/support/proto_kit.h"
+#include "support/proto_kit.h"
 
 /* An upstream's stream or document of any dialect: events obey the grammar; the cut of the bytes
  * does not matter, nor whether an event was read in full or by its likeness to the one before;

@@ -3,9 +3,9 @@
 
 #include <criterion/criterion.h>
 
-#include "r2a/json/scan.h"
 #include "r2a/json/text.h"
 #include "r2a/proto/list.h"
+#include "support/is_json.h"
 #include "support/proto_kit.h"
 
 /* Short forms for tests that push JSON through dialects. Bodies are written with ' for ". */
@@ -18,18 +18,6 @@ static inline struct slice quoted(struct kit *kit, const char *json)
     for (size_t i = 0; i <= len; i++)
         to[i] = json[i] == '\'' ? '"' : json[i];
     return slice_of(to, len);
-}
-
-static inline bool is_json(struct slice text)
-{
-    struct json_scan scan;
-    enum json_token token;
-
-    json_open(&scan, text);
-    do
-        token = json_next(&scan);
-    while (token != JSON_END && token != JSON_ERROR);
-    return token == JSON_END;
 }
 
 /* A request from one dialect into another; an empty slice when it is refused (kit->fault). */
