@@ -1,9 +1,10 @@
 """The libraries that speak every protocol themselves (AI SDK, LangChain) through the gateway: one table of scenes in no library's words, each with what
 the upstream must have been asked and what the library must have made of the answer. test_aisdk.py and test_langchain.py say what is particular to each."""
 import json
+import sys
 
 from clients.node import node
-from harness import CLIENT_KEY, PROMPT, Gateway, Reply, Usage, call, calls, eq, mock, provider, sub, text, think
+from harness import CLIENT_KEY, PROMPT, Gateway, Reply, Usage, call, calls, cases, eq, limit, mock, provider, sub, text, think
 from test_sdk import ARGUMENTS, CLOCK, FINAL, HELLO, PDF, PNG, SCHEMA, WEATHER
 
 UPSTREAMS = ('openai', 'openai-responses', 'anthropic', 'gemini')
@@ -215,13 +216,13 @@ def answers(script, library, api):
     todo, lines = [], []
     for upstream in UPSTREAMS:
         up = mock()
-        cases = [Case(library, name, api, upstream, mode) for name, scene in SCENES.items() for mode in library.modes(scene) if not (scene.foreign and KIND[api] == upstream)]
-        gateway = Gateway(providers={'up': provider(up, upstream, retry={'attempts': 1})}, model_profiles=PROFILES, routes=[{'model': c.asked, 'to': [f'up/{c.model}']} for c in cases], api_keys=[CLIENT_KEY])
-        for one in cases:
+        batch = [Case(library, name, api, upstream, mode) for name, scene in SCENES.items() for mode in library.modes(scene) if not (scene.foreign and KIND[api] == upstream)]
+        gateway = Gateway(providers={'up': provider(up, upstream, retry={'attempts': 1})}, model_profiles=PROFILES, routes=[{'model': c.asked, 'to': [f'up/{c.model}']} for c in batch], api_keys=[CLIENT_KEY])
+        for one in batch:
             up.on(one.model, one.scene.reply)
         up.expect_problems = True  # reported case by case
-        todo += [(one, up) for one in cases]
-        lines += [one.line(gateway.url) for one in cases]
+        todo += [(one, up) for one in batch]
+        lines += [one.line(gateway.url) for one in batch]
     for (one, up), out in zip(todo, node(script, lines)):
         with sub(f'to {one.upstream}: {one.name}, {one.mode}'):
             check(one, out, [r for r in up.seen if r.model == one.model])
@@ -271,3 +272,21 @@ def errors(script, library, api):
             assert 'error' in out, f'no error: {out}'
             library.check_error(out['error'], api, what, KIND[api] == upstream and what != 401)
             assert what == 401 or f'said {what}' in out['error']['message'], out['error']
+
+
+def tests(script, name):
+    """test_answers and test_errors of the suite of that name, a case for each of its library's clients."""
+    library = sys.modules[name]
+
+    @cases(*library.APIS)
+    @limit(120)
+    def test_answers(api):
+        answers(script, library, api)
+
+    @cases(*library.APIS)
+    @limit(120)
+    def test_errors(api):
+        errors(script, library, api)
+
+    test_answers.__module__ = test_errors.__module__ = name  # where they are looked for
+    return test_answers, test_errors

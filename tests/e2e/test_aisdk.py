@@ -1,9 +1,7 @@
 """The AI SDK (npm ai) with each of its providers, in front of every upstream protocol."""
-import sys
-
 import libraries
 from clients.node import node
-from harness import Gateway, call, cases, eq, limit, mock, provider, think
+from harness import Gateway, call, cases, eq, mock, provider, think
 
 APIS = ('openai', 'responses', 'compatible', 'anthropic', 'gemini')
 FINISH = {'end': 'stop', 'length': 'length', 'calls': 'tool-calls', 'filter': 'content-filter'}
@@ -41,16 +39,7 @@ def check_broken(out, api, words):
         assert words in out['error']['message'], out
 
 
-@cases(*APIS)
-@limit(120)
-def test_answers(api):
-    libraries.answers('aisdk.mjs', sys.modules[__name__], api)
-
-
-@cases(*APIS)
-@limit(120)
-def test_errors(api):
-    libraries.errors('aisdk.mjs', sys.modules[__name__], api)
+test_answers, test_errors = libraries.tests('aisdk.mjs', __name__)
 
 
 @cases('openai', 'anthropic', 'gemini')

@@ -1,8 +1,6 @@
 """LangChain's chat models (npm @langchain/openai with both its APIs, @langchain/anthropic, @langchain/google-genai) in front of every upstream protocol."""
-import sys
-
 import libraries
-from harness import cases, eq, limit
+from harness import eq
 
 APIS = ('openai', 'responses', 'anthropic', 'gemini')
 FINISH = {'openai': {'end': 'stop', 'length': 'length', 'calls': 'tool_calls', 'filter': 'content_filter'},
@@ -51,13 +49,4 @@ def check_broken(out, api, words):
         assert words in out['error']['message'], out
 
 
-@cases(*APIS)
-@limit(120)
-def test_answers(api):
-    libraries.answers('langchain.mjs', sys.modules[__name__], api)
-
-
-@cases(*APIS)
-@limit(120)
-def test_errors(api):
-    libraries.errors('langchain.mjs', sys.modules[__name__], api)
+test_answers, test_errors = libraries.tests('langchain.mjs', __name__)

@@ -42,7 +42,7 @@ struct row {
 #define BAD_CALL   IR_STOP_BAD_CALL
 #define OTHER      IR_STOP_OTHER
 
-static const struct row rows[] = {
+static const struct row rows[PROTO_COUNT] = {
     {.proto = &proto_openai_chat,
      .knows_customs = true,
      .refusal = IR_PART_REFUSAL,
@@ -353,10 +353,12 @@ static void round_trip(const struct row *row, uint64_t seed, uint8_t shape)
         check_cuts(row->proto, framing, bytes, &random, seed <= 3);
 }
 
-static void round_trips(const struct row *row)
+static void round_trips(enum proto_id id)
 {
     static const uint8_t shapes[] = {BRIEF_SSE, BRIEF_DOCUMENT, BRIEF_JSON_ARRAY};
+    const struct row *row = &rows[id];
 
+    cr_assert_eq(row->proto, proto_table[id]);
     for (uint64_t seed = 1; seed <= SEEDS_COUNT; seed++) {
         for (uint32_t i = 0; i < (row->knows_arrays ? 3 : 2); i++) {
             round_trip(row, seed, shapes[i]);
@@ -365,25 +367,13 @@ static void round_trips(const struct row *row)
     }
 }
 
-Test(round_trip, answers_of_chat_completions)
-{
-    round_trips(&rows[0]);
-}
-
-Test(round_trip, answers_of_responses)
-{
-    round_trips(&rows[1]);
-}
-
-Test(round_trip, answers_of_messages)
-{
-    round_trips(&rows[2]);
-}
-
-Test(round_trip, answers_of_generate_content)
-{
-    round_trips(&rows[3]);
-}
+#define X(name)                         \
+    Test(round_trip, answers_of_##name) \
+    {                                   \
+        round_trips(PROTO_##name);      \
+    }
+PROTO_LIST(X)
+#undef X
 
 /* --- the shared vectors --- */
 

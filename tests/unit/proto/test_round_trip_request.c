@@ -20,7 +20,7 @@ struct row {
     uint8_t family;
 };
 
-static const struct row rows[] = {
+static const struct row rows[PROTO_COUNT] = {
     {&proto_openai_chat,
      BIT(STOP) | BIT(SEED) | BIT(PENALTIES) | BIT(LOGIT_BIAS) | BIT(LOGPROBS) | BIT(FORMAT_JSON) |
          BIT(FORMAT_SCHEMA) | BIT(FORMAT_NAME) | BIT(CHOICE_ALLOWED) | BIT(PARALLEL) | BIT(EFFORT) |
@@ -286,10 +286,12 @@ static bool there_and_back(const struct row *row, uint64_t seed, uint64_t featur
     return true;
 }
 
-static void round_trips(const struct row *row)
+static void round_trips(enum proto_id id)
 {
+    const struct row *row = &rows[id];
     struct slice wanted, got, body;
 
+    cr_assert_eq(row->proto, proto_table[id]);
     for (uint64_t seed = 1; seed <= SEEDS_COUNT; seed++) {
         bool is_written = there_and_back(row, seed, row->keeps, &wanted, &got, &body);
 
@@ -317,22 +319,10 @@ static void round_trips(const struct row *row)
     }
 }
 
-Test(round_trip_request, of_chat_completions)
-{
-    round_trips(&rows[0]);
-}
-
-Test(round_trip_request, of_responses)
-{
-    round_trips(&rows[1]);
-}
-
-Test(round_trip_request, of_messages)
-{
-    round_trips(&rows[2]);
-}
-
-Test(round_trip_request, of_generate_content)
-{
-    round_trips(&rows[3]);
-}
+#define X(name)                         \
+    Test(round_trip_request, of_##name) \
+    {                                   \
+        round_trips(PROTO_##name);      \
+    }
+PROTO_LIST(X)
+#undef X
