@@ -2,6 +2,7 @@
 
 #include "common.h"
 #include "openai_chat_messages.h"
+#include "openai_format.h"
 #include "r2a/core/check.h"
 #include "r2a/json/text.h"
 #include "reading.h"
@@ -181,57 +182,6 @@ static enum r2a_err put_stream(struct reading *r, const struct member *root)
     READ_TRY(read_object(r, options->raw, names, array_count(names), members, "stream_options."));
     READ_TRY(read_register(r, names[0], &members[0], IR_PARAM_INCLUDE_USAGE, JSON_TRUE, false));
     r->brief->usage_asked = member_is(&members[0], JSON_TRUE);
-    read_leave(r);
-    return R2A_OK;
-}
-
-static enum r2a_err put_format(struct reading *r, const struct member *format)
-{
-    enum { TYPE, SCHEMA };
-    enum { NAME, DESCRIPTION, SCHEMA_ITSELF, STRICT };
-    static const struct slice names[] = {S_INIT("type"), S_INIT("json_schema")};
-    static const struct slice schema_names[] = {S_INIT("name"), S_INIT("description"),
-                                                S_INIT("schema"), S_INIT("strict")};
-    struct member members[array_count(names)], schema[array_count(schema_names)];
-    struct text type;
-
-    if (!member_is_present(format))
-        return R2A_OK;
-    read_enter(r, S("response_format"));
-    if (!member_is(format, JSON_OBJECT))
-        return read_refuse_type(r, (struct slice){0}, format->kind, S("an object"));
-    READ_TRY(read_object(r, format->raw, names, array_count(names), members, "response_format."));
-    if (!member_is(&members[TYPE], JSON_STRING))
-        return member_is_present(&members[TYPE])
-                   ? read_refuse_type(r, S("type"), members[TYPE].kind, S("a string"))
-                   : read_refuse_missing(r, S("type"));
-    type = member_text(&members[TYPE]);
-    if (text_is(type, S("text"))) {
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_TEXT));
-    } else if (text_is(type, S("json_object"))) {
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_JSON));
-    } else if (text_is(type, S("json_schema"))) {
-        if (!member_is(&members[SCHEMA], JSON_OBJECT))
-            return member_is_present(&members[SCHEMA])
-                       ? read_refuse_type(r, S("json_schema"), members[SCHEMA].kind, S("an object"))
-                       : read_refuse_missing(r, S("json_schema"));
-        read_enter(r, S("json_schema"));
-        READ_TRY(read_object(r, members[SCHEMA].raw, schema_names, array_count(schema_names),
-                             schema, "response_format.json_schema."));
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_SCHEMA));
-        READ_TRY(
-            read_register(r, S("name"), &schema[NAME], IR_PARAM_FORMAT_NAME, JSON_STRING, false));
-        READ_TRY(read_register(r, S("schema"), &schema[SCHEMA_ITSELF], IR_PARAM_FORMAT_SCHEMA,
-                               JSON_OBJECT, false));
-        READ_TRY(read_register(r, S("strict"), &schema[STRICT], IR_PARAM_FORMAT_STRICT, JSON_TRUE,
-                               false));
-        READ_TRY(read_register(r, S("description"), &schema[DESCRIPTION],
-                               IR_PARAM_FORMAT_DESCRIPTION, JSON_STRING, false));
-        read_leave(r);
-    } else {
-        return read_refuse_value(r, S("type"),
-                                 S(": expected 'text', 'json_object' or 'json_schema'."));
-    }
     read_leave(r);
     return R2A_OK;
 }
@@ -503,6 +453,9 @@ static enum r2a_err put_words(struct reading *r, const struct member *root)
 
 static enum r2a_err put_params(struct reading *r, const struct member *root)
 {
+    static const struct openai_format_place format_place = {
+        S_INIT("response_format"), "response_format.", "response_format.json_schema."};
+
     READ_TRY(put_stream(r, root));
     READ_TRY(put_limits(r, root));
     for (uint32_t i = 0; i < array_count(registers); i++)
@@ -513,7 +466,7 @@ static enum r2a_err put_params(struct reading *r, const struct member *root)
         !member_is_present(&root[ROOT_PARALLEL]))
         READ_PUT(put_param(r->tape, IR_PARAM_PARALLEL, text_json(S("false")), 0));
     READ_TRY(put_stop(r, &root[ROOT_STOP]));
-    READ_TRY(put_format(r, &root[ROOT_RESPONSE_FORMAT]));
+    READ_TRY(openai_format_read(r, &format_place, &root[ROOT_RESPONSE_FORMAT]));
     if (member_is_present(&root[ROOT_TOOL_CHOICE]))
         READ_TRY(put_tool_choice(r, S("tool_choice"), &root[ROOT_TOOL_CHOICE]));
     else

@@ -2,6 +2,7 @@
 
 #include "builtin.h"
 #include "common.h"
+#include "openai_format.h"
 #include "openai_responses_items.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
@@ -145,53 +146,11 @@ static enum r2a_err refuse_states(struct reading *r, const struct member *root)
 
 /* --- registers --- */
 
-static enum r2a_err put_format(struct reading *r, const struct member *format)
-{
-    enum { TYPE, NAME, DESCRIPTION, SCHEMA, STRICT };
-    static const struct slice names[] = {S_INIT("type"), S_INIT("name"), S_INIT("description"),
-                                         S_INIT("schema"), S_INIT("strict")};
-    struct member members[array_count(names)];
-    struct text type;
-
-    if (!member_is_present(format))
-        return R2A_OK;
-    read_enter(r, S("format"));
-    if (!member_is(format, JSON_OBJECT))
-        return read_refuse_type(r, (struct slice){0}, format->kind, S("an object"));
-    READ_TRY(read_object(r, format->raw, names, array_count(names), members, "text.format."));
-    if (!member_is(&members[TYPE], JSON_STRING))
-        return member_is_present(&members[TYPE])
-                   ? read_refuse_type(r, S("type"), members[TYPE].kind, S("a string"))
-                   : read_refuse_missing(r, S("type"));
-    type = member_text(&members[TYPE]);
-    if (text_is(type, S("text"))) {
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_TEXT));
-    } else if (text_is(type, S("json_object"))) {
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_JSON));
-    } else if (text_is(type, S("json_schema"))) {
-        if (!member_is_present(&members[SCHEMA]))
-            return read_refuse_missing(r, S("schema"));
-        READ_PUT(put_param(r->tape, IR_PARAM_FORMAT, (struct text){0}, IR_FORMAT_SCHEMA));
-        READ_TRY(read_register(r, names[NAME], &members[NAME], IR_PARAM_FORMAT_NAME, JSON_STRING,
-                               false));
-        READ_TRY(read_register(r, names[SCHEMA], &members[SCHEMA], IR_PARAM_FORMAT_SCHEMA,
-                               JSON_OBJECT, false));
-        READ_TRY(read_register(r, names[STRICT], &members[STRICT], IR_PARAM_FORMAT_STRICT,
-                               JSON_TRUE, false));
-        READ_TRY(read_register(r, names[DESCRIPTION], &members[DESCRIPTION],
-                               IR_PARAM_FORMAT_DESCRIPTION, JSON_STRING, false));
-    } else {
-        return read_refuse_value(r, S("type"),
-                                 S(": expected 'text', 'json_object' or 'json_schema'."));
-    }
-    read_leave(r);
-    return R2A_OK;
-}
-
 static enum r2a_err put_text_options(struct reading *r, const struct member *text)
 {
     enum { FORMAT, VERBOSITY };
     static const struct slice names[] = {S_INIT("format"), S_INIT("verbosity")};
+    static const struct openai_format_place format_place = {S_INIT("format"), "text.format.", NULL};
     struct member members[array_count(names)];
 
     if (!member_is_present(text))
@@ -200,7 +159,7 @@ static enum r2a_err put_text_options(struct reading *r, const struct member *tex
     if (!member_is(text, JSON_OBJECT))
         return read_refuse_type(r, (struct slice){0}, text->kind, S("an object"));
     READ_TRY(read_object(r, text->raw, names, array_count(names), members, "text."));
-    READ_TRY(put_format(r, &members[FORMAT]));
+    READ_TRY(openai_format_read(r, &format_place, &members[FORMAT]));
     READ_TRY(read_register(r, names[VERBOSITY], &members[VERBOSITY], IR_PARAM_VERBOSITY,
                            JSON_STRING, false));
     read_leave(r);
