@@ -1,201 +1,15 @@
-/* Addresses, the two files, and the resolver: the machine with a network of the test's own, then
- * the whole on a loop against servers in a thread. */
-#include <arpa/inet.h>
+/* The resolver as a machine, with a network of the test's own. */
 #include <criterion/criterion.h>
-#include <netinet/in.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "dns_answer.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
-#include "r2a/net/resolve_loop.h"
+#include "r2a/net/resolve.h"
 #include "src/net/dns.h"
 #include "src/net/resolve_conf.h"
-
-/* --- addresses --- */
-
-static void writes_back(const char *text, const char *canonical)
-{
-    struct ip_addr addr;
-    char to[IP_ADDR_TEXT_MAX + 1];
-
-    cr_expect(ip_addr_parse(slice_from_z(text), &addr), "%s", text);
-    to[ip_addr_write(to, &addr)] = '\0';
-    cr_expect_str_eq(to, canonical, "%s became %s", text, to);
-}
-
-Test(resolve, addresses_are_read_and_written)
-{
-    writes_back("127.0.0.1", "127.0.0.1");
-    writes_back("255.255.255.255", "255.255.255.255");
-    writes_back("::", "::");
-    writes_back("::1", "::1");
-    writes_back("[::1]", "::1");
-    writes_back("1::", "1::");
-    writes_back("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1");
-    writes_back("2001:db8::1:1:1:1:1", "2001:db8:0:1:1:1:1:1");
-    writes_back("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0");
-    writes_back("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8");
-    writes_back("::ffff:192.0.2.1", "::ffff:192.0.2.1");
-    writes_back("64:ff9b::192.0.2.33", "64:ff9b::c000:221");
-    writes_back("0:0:0:0:0:0:0:0", "::");
-    writes_back("1:0:0:2:0:0:0:3", "1:0:0:2::3");
-}
-
-Test(resolve, what_is_no_address_is_refused)
-{
-    static const char *const texts[] = {
-        "",
-        "1",
-        "1.2.3",
-        "1.2.3.4.5",
-        "01.2.3.4",
-        "1.2.3.256",
-        "1.2.3.4 ",
-        "1..2.3",
-        "a.b.c.d",
-        ":",
-        ":::",
-        "1::2::3",
-        "12345::",
-        "1:2:3:4:5:6:7:8:9",
-        "1:2:3:4:5:6:7",
-        "1:2:3:4:5:6:7:8::",
-        "::1.2.3",
-        "1.2.3.4::",
-        "::g",
-        "[1.2.3.4]",
-        "[::1",
-        "::1]",
-        "fe80::1%1",
-        "1:",
-        ":1",
-        "0x7f.1",
-        "::1.2.3.4.5",
-        "1:2:3:4:5:6:7:1.2.3.4",
-    };
-    struct ip_addr addr;
-
-    for (size_t i = 0; i < array_count(texts); i++)
-        cr_expect_not(ip_addr_parse(slice_from_z(texts[i]), &addr), "%s", texts[i]);
-}
-
-Test(resolve, knows_what_is_not_the_public_internet)
-{
-    static const char *const inside[] = {
-        "127.0.0.1",
-        "10.1.2.3",
-        "172.16.0.1",
-        "172.31.255.255",
-        "192.168.1.1",
-        "169.254.0.1",
-        "100.64.0.1",
-        "0.0.0.0",
-        "224.0.0.1",
-        "255.255.255.255",
-        "::1",
-        "::",
-        "fe80::1",
-        "fd00::1",
-        "ff02::1",
-        "::ffff:10.0.0.1",
-        "64:ff9b::127.0.0.1",
-        "2001:db8::1",
-        "2002::1",
-        "192.0.2.1",
-    };
-    static const char *const outside[] = {"8.8.8.8",      "172.32.0.1",     "100.128.0.1",
-                                          "2606:4700::1", "::ffff:8.8.8.8", "2001:4860:4860::8888"};
-    struct ip_addr addr;
-
-    for (size_t i = 0; i < array_count(inside); i++) {
-        cr_assert(ip_addr_parse(slice_from_z(inside[i]), &addr));
-        cr_expect(ip_addr_is_private(&addr), "%s", inside[i]);
-    }
-    for (size_t i = 0; i < array_count(outside); i++) {
-        cr_assert(ip_addr_parse(slice_from_z(outside[i]), &addr));
-        cr_expect_not(ip_addr_is_private(&addr), "%s", outside[i]);
-        cr_expect_not(ip_addr_is_loopback(&addr), "%s", outside[i]);
-    }
-    cr_expect(ip_addr_parse(S("::ffff:127.9.9.9"), &addr) && ip_addr_is_loopback(&addr));
-    cr_expect(ip_addr_parse(S("::1"), &addr) && ip_addr_is_loopback(&addr));
-}
-
-Test(resolve, literals_and_localhost_never_leave)
-{
-    struct resolve_result result;
-
-    cr_assert(resolve_local(S("192.0.2.1"), &result));
-    cr_assert_eq(result.count, 1);
-    cr_assert(resolve_local(S("[::1]"), &result));
-    cr_assert_eq(result.addrs[0].len, 16);
-    cr_assert(resolve_local(S("LocalHost."), &result));
-    cr_assert_eq(result.count, 2);
-    cr_assert(resolve_local(S("a.localhost"), &result));
-    cr_assert_not(resolve_local(S("localhost.example"), &result));
-    cr_assert_not(resolve_local(S("notlocalhost"), &result));
-}
-
-/* --- files --- */
-
-Test(resolve, reads_resolv_conf)
-{
-    struct resolve_conf conf;
-
-    resolve_conf_parse(&conf, (struct slice){0});
-    cr_assert_eq(conf.servers_count, 1);
-    cr_assert_arr_eq(conf.servers[0].addr.bytes, "\177\0\0\1", 4);
-    cr_assert_eq(conf.ndots, 1);
-
-    resolve_conf_parse(&conf, S("# comment\n"
-                                "; another\r\n"
-                                "domain old.example\n"
-                                "search a.example b.example. -bad!name\r\n"
-                                "nameserver 192.0.2.53\n"
-                                "nameserver\tfe80::1%1\n"
-                                "nameserver not.an.address\n"
-                                "nameserver 2001:db8::53\n"
-                                "nameserver 192.0.2.54\n"
-                                "options ndots:3 timeout:99 attempts:4 rotate edns0 unknown:1\n"
-                                "sortlist 1.2.3.4\n"
-                                "options use-vc"));
-    cr_assert_eq(conf.servers_count, 3);
-    cr_assert_eq(conf.servers[1].addr.scope, 1);
-    cr_assert_eq(conf.servers[2].addr.len, 16);
-    cr_assert_eq(conf.servers[0].port, 53);
-    cr_assert_eq(conf.search_count, 2);
-    cr_assert_str_eq(conf.search[0], "a.example");
-    cr_assert_str_eq(conf.search[1], "b.example");
-    cr_assert_eq(conf.ndots, 3);
-    cr_assert_eq(conf.timeout_ms, 30000);
-    cr_assert_eq(conf.attempts, 4);
-    cr_assert(conf.is_rotating && conf.wants_edns && conf.wants_tcp);
-}
-
-Test(resolve, reads_hosts)
-{
-    static const char hosts[] = "127.0.0.1 localhost\n"
-                                "192.0.2.1\tone.example one # comment two.example\n"
-                                "2001:db8::1   ONE.example\r\n"
-                                "bad line one.example\n"
-                                "fe80::1%lo0 one.example\n"
-                                "192.0.2.2 two.example two.example";
-    struct resolve_result result;
-
-    cr_assert(resolve_hosts_find(slice_from_z(hosts), S("One.Example"), &result));
-    cr_assert_eq(result.count, 2);
-    cr_assert_eq(result.addrs[1].len, 16);
-    cr_assert(resolve_hosts_find(slice_from_z(hosts), S("two.example."), &result));
-    cr_assert_eq(result.count, 1);
-    cr_assert_not(resolve_hosts_find(slice_from_z(hosts), S("three.example"), &result));
-    cr_assert_not(resolve_hosts_find((struct slice){0}, S("three.example"), &result));
-}
-
-/* --- the machine --- */
 
 struct sent {
     uint32_t lane;
@@ -307,46 +121,12 @@ static struct asked *ask(struct net *net, const char *name, uint64_t now_ms)
     return asked;
 }
 
-/* Makes an answer to a question: `count` addresses 192.0.2.x or 2001:db8::x, or a code. */
-static size_t answer_to(const unsigned char *question, size_t len, uint16_t type, unsigned rcode,
-                        unsigned count, uint32_t ttl, bool is_truncated, unsigned char *to)
-{
-    size_t end = 12;
-
-    memcpy(to, question, len);
-    while (to[end] != 0)
-        end += 1u + to[end];
-    end += 5;
-    to[2] = (unsigned char)(0x81 | (is_truncated ? 2 : 0));
-    to[3] = (unsigned char)(0x80 | rcode);
-    to[7] = (unsigned char)count;
-    to[10] = to[11] = 0;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned char addr[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = (unsigned char)(i + 1)};
-        size_t addr_len = type == DNS_A ? 4 : 16;
-
-        if (type == DNS_A)
-            memcpy(addr, "\xc0\x00\x02", 3), addr[3] = (unsigned char)(i + 1);
-        memcpy(to + end, "\xc0\x0c\0\0\0\1", 6);
-        to[end + 3] = (unsigned char)type;
-        to[end + 6] = (unsigned char)(ttl >> 24);
-        to[end + 7] = (unsigned char)(ttl >> 16);
-        to[end + 8] = (unsigned char)(ttl >> 8);
-        to[end + 9] = (unsigned char)ttl;
-        to[end + 10] = 0;
-        to[end + 11] = (unsigned char)addr_len;
-        memcpy(to + end + 12, addr, addr_len);
-        end += 12 + addr_len;
-    }
-    return end;
-}
-
 static void reply(struct net *net, size_t index, unsigned rcode, unsigned count, uint32_t ttl,
                   uint64_t now_ms)
 {
     struct sent *sent = &net->sent[index];
     unsigned char message[2048];
-    size_t len = answer_to(sent->bytes, sent->len, sent->type, rcode, count, ttl, false, message);
+    size_t len = dns_answer(sent->bytes, sent->len, sent->type, rcode, count, ttl, false, message);
 
     resolver_on_message(net->resolver, sent->lane, slice_of((char *)message, len), now_ms);
 }
@@ -572,7 +352,7 @@ Test(resolve, fetches_truncated_answers_by_tcp)
     struct net *net = net_new(ONE_SERVER);
     struct asked *asked = ask(net, "api.example", 1000);
     unsigned char message[2048];
-    size_t len = answer_to(net->sent[0].bytes, net->sent[0].len, DNS_A, 0, 0, 0, true, message);
+    size_t len = dns_answer(net->sent[0].bytes, net->sent[0].len, DNS_A, 0, 0, 0, true, message);
 
     resolver_on_message(net->resolver, net->sent[0].lane, slice_of((char *)message, len), 1001);
     cr_assert_eq(net->sent_count, 3);
@@ -586,7 +366,7 @@ Test(resolve, fetches_truncated_answers_by_tcp)
     /* TCP does not work either: the next attempt. */
     asked = ask(net, "b.example", 2000);
     net->refuses_tcp = true;
-    len = answer_to(net->sent[3].bytes, net->sent[3].len, DNS_A, 0, 0, 0, true, message);
+    len = dns_answer(net->sent[3].bytes, net->sent[3].len, DNS_A, 0, 0, 0, true, message);
     resolver_on_message(net->resolver, net->sent[3].lane, slice_of((char *)message, len), 2001);
     reply(net, 4, 0, 1, 60, 2002);
     cr_assert_eq(net->sent_count, 6);
@@ -602,7 +382,7 @@ Test(resolve, drops_what_was_not_asked_for)
     struct asked *asked = ask(net, "api.example", 1000);
     struct sent *sent = &net->sent[0];
     unsigned char message[2048];
-    size_t len = answer_to(sent->bytes, sent->len, DNS_A, 0, 1, 60, false, message);
+    size_t len = dns_answer(sent->bytes, sent->len, DNS_A, 0, 1, 60, false, message);
 
     message[0] ^= 1;
     resolver_on_message(net->resolver, sent->lane, slice_of((char *)message, len), 1001);
@@ -751,235 +531,4 @@ Test(resolve, bounds_lookups_and_names)
     }
     cr_assert_eq(resolver_get_stats(net->resolver)->names, RESOLVE_NAMES_MAX);
     net_free(net);
-}
-
-/* --- on a loop, against real sockets --- */
-
-struct dns_server {
-    pthread_t thread;
-    int udp;
-    int tcp;
-    int stop[2];
-    uint16_t port;
-    unsigned questions;
-    unsigned by_tcp;
-};
-
-static uint16_t type_of(const unsigned char *question)
-{
-    size_t at = 12;
-
-    while (question[at] != 0)
-        at += 1u + question[at];
-    return (uint16_t)(question[at + 1] << 8 | question[at + 2]);
-}
-
-/* Names that begin with t are answered by TCP only, ones with n do not exist. */
-static size_t serve(struct dns_server *server, const unsigned char *question, size_t len,
-                    bool is_tcp, unsigned char *to)
-{
-    uint16_t type = type_of(question);
-
-    server->questions++;
-    server->by_tcp += is_tcp;
-    if (question[13] == 'n')
-        return answer_to(question, len, type, 3, 0, 0, false, to);
-    if (question[13] == 't' && !is_tcp)
-        return answer_to(question, len, type, 0, 0, 0, true, to);
-    return answer_to(question, len, type, 0, is_tcp ? 16 : 2, 60, false, to);
-}
-
-static void *run_server(void *ctx)
-{
-    struct dns_server *server = ctx;
-    unsigned char in[2048];
-    unsigned char out[4096];
-
-    for (;;) {
-        fd_set set;
-        int max = server->udp > server->tcp ? server->udp : server->tcp;
-
-        max = max > server->stop[0] ? max : server->stop[0];
-        FD_ZERO(&set);
-        FD_SET(server->udp, &set);
-        FD_SET(server->tcp, &set);
-        FD_SET(server->stop[0], &set);
-        if (select(max + 1, &set, NULL, NULL, NULL) < 0 || FD_ISSET(server->stop[0], &set))
-            return NULL;
-        if (FD_ISSET(server->udp, &set)) {
-            struct sockaddr_in from;
-            socklen_t from_len = sizeof(from);
-            ssize_t len =
-                recvfrom(server->udp, in, sizeof(in), 0, (struct sockaddr *)&from, &from_len);
-            size_t out_len = serve(server, in, (size_t)len, false, out);
-
-            (void)!sendto(server->udp, out, out_len, 0, (struct sockaddr *)&from, from_len);
-        }
-        if (FD_ISSET(server->tcp, &set)) {
-            int fd = accept(server->tcp, NULL, NULL);
-            size_t got = 0;
-
-            for (;;) {
-                ssize_t len = recv(fd, in + got, sizeof(in) - got, 0);
-
-                if (len <= 0)
-                    break;
-                got += (size_t)len;
-                while (got >= 2 && got >= 2u + (size_t)(in[0] << 8 | in[1])) {
-                    size_t one = (size_t)(in[0] << 8 | in[1]);
-                    size_t out_len = serve(server, in + 2, one, true, out + 2);
-
-                    out[0] = (unsigned char)(out_len >> 8);
-                    out[1] = (unsigned char)out_len;
-                    for (size_t i = 0; i < out_len + 2; i += 100) /* in pieces */
-                        (void)!send(fd, out + i, out_len + 2 - i < 100 ? out_len + 2 - i : 100,
-                                    MSG_NOSIGNAL);
-                    got -= 2 + one;
-                    memmove(in, in + 2 + one, got);
-                }
-            }
-            close(fd);
-        }
-    }
-}
-
-static void server_start(struct dns_server *server)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(addr);
-
-    *server = (struct dns_server){0};
-    server->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    server->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    cr_assert_eq(bind(server->tcp, (struct sockaddr *)&addr, len), 0);
-    cr_assert_eq(getsockname(server->tcp, (struct sockaddr *)&addr, &len), 0);
-    cr_assert_eq(bind(server->udp, (struct sockaddr *)&addr, len), 0);
-    cr_assert_eq(listen(server->tcp, 16), 0);
-    server->port = ntohs(addr.sin_port);
-    cr_assert_eq(pipe(server->stop), 0);
-    cr_assert_eq(pthread_create(&server->thread, NULL, run_server, server), 0);
-}
-
-static void server_stop(struct dns_server *server)
-{
-    cr_assert_eq(write(server->stop[1], "x", 1), 1);
-    pthread_join(server->thread, NULL);
-    close(server->udp);
-    close(server->tcp);
-}
-
-static struct resolve_ask *pending; /* the last question that was answered */
-
-static void on_ask(struct resolve_ask *one)
-{
-    pending = one;
-}
-
-static void on_closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-
-    cr_assert_not_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static const struct resolve_result *ask_on(struct loop *loop, struct resolve_loop *service,
-                                           struct resolve_ask *one, const char *name)
-{
-    pending = NULL;
-    resolve_ask(service, one, slice_from_z(name), on_ask);
-    cr_assert_null(pending, "never before it returns");
-    for (int i = 0; i < 1000 && pending == NULL; i++)
-        loop_tick(loop, 50);
-    cr_assert_eq(pending, one);
-    return &one->result;
-}
-
-Test(resolve, works_on_a_loop)
-{
-    static struct loop loop;
-    struct loop_cfg cfg = {.engine_cfg = {.submissions = 64}};
-    struct dns_server server;
-    struct dns_server dead;
-    char dir[] = "/tmp/r2a-resolve.XXXXXX";
-    char hosts[64];
-    char conf[64];
-    struct resolve_loop *service;
-    struct resolve_ask *one = aligned_alloc(32, sizeof(*one)); /* it holds an op */
-    const struct resolve_result *result;
-    bool is_closed = false;
-
-    memset(one, 0, sizeof(*one));
-    cr_assert_eq(loop_prepare(&loop), R2A_OK);
-    if (loop_open(&loop, &cfg) != R2A_OK)
-        cr_skip_test("io_uring is refused here");
-    cr_assert_not_null(mkdtemp(dir));
-    snprintf(hosts, sizeof(hosts), "%s/hosts", dir);
-    snprintf(conf, sizeof(conf), "%s/conf", dir);
-    write_file(hosts, "192.0.2.200 fixed.example\n");
-    write_file(conf, "nameserver 127.0.0.1\n");
-    server_start(&server);
-    server_start(&dead); /* its port is closed again below: refused at once */
-    server_stop(&dead);
-    service = resolve_loop_open(&loop,
-                                &(struct resolve_loop_cfg){.hosts_path = hosts, .conf_path = conf});
-    cr_assert_not_null(service);
-
-    struct resolver_server servers[2] = {
-        {.addr = {.len = 4, .bytes = {127, 0, 0, 1}}, .port = dead.port},
-        {.addr = {.len = 4, .bytes = {127, 0, 0, 1}}, .port = server.port},
-    };
-
-    resolver_set_servers(resolve_loop_resolver(service), servers, 2);
-    result = ask_on(&loop, service, one, "localhost");
-    cr_assert_eq(result->count, 2);
-    result = ask_on(&loop, service, one, "192.0.2.1");
-    cr_assert_eq(result->count, 1);
-    result = ask_on(&loop, service, one, "no name");
-    cr_assert_eq(result->err, R2A_ERR_INVALID);
-    result = ask_on(&loop, service, one, "fixed.example");
-    cr_assert_eq(result->addrs[0].bytes[3], 200);
-    cr_assert_eq(server.questions, 0);
-
-    result = ask_on(&loop, service, one, "api.example");
-    cr_assert_eq(result->err, R2A_OK, "%s", r2a_err_name(result->err));
-    cr_assert_eq(result->count, 4);
-    cr_assert_eq(server.questions, 2);
-    result = ask_on(&loop, service, one, "api.example");
-    cr_assert_eq(result->count, 4);
-    cr_assert_eq(server.questions, 2, "from the cache");
-    result = ask_on(&loop, service, one, "no.example");
-    cr_assert_eq(result->err, R2A_ERR_RESOLVE);
-    result = ask_on(&loop, service, one, "tcp.example");
-    cr_assert_eq(result->count, 16);
-    cr_assert_eq(server.by_tcp, 2);
-
-    /* Another file, looked at a second later. */
-    write_file(hosts, "192.0.2.201 api.example\n192.0.2.202 api.example\n");
-    usleep(1100000);
-    result = ask_on(&loop, service, one, "api.example");
-    cr_assert_eq(result->count, 2);
-
-    /* Closing with a question under way: it is answered, sockets are joined. */
-    pending = NULL;
-    resolver_set_servers(resolve_loop_resolver(service), servers, 2);
-    resolve_ask(service, one, S("late.example"), on_ask);
-    loop_tick(&loop, 10);
-    resolve_loop_close(service, on_closed, &is_closed);
-    for (int i = 0; i < 100 && (pending == NULL || !is_closed); i++)
-        loop_tick(&loop, 50);
-    cr_assert(is_closed);
-    cr_assert_eq(pending, one);
-    server_stop(&server);
-    loop_close(&loop);
-    unlink(hosts);
-    unlink(conf);
-    rmdir(dir);
-    free(one);
 }
