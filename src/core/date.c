@@ -144,20 +144,6 @@ void date_write_http(char to[DATE_HTTP_BYTES], int64_t unix_ms)
     (void)put_text(to, " GMT", 4);
 }
 
-void date_write_basic(char to[DATE_BASIC_BYTES], int64_t unix_ms)
-{
-    struct date date = date_from_ms(unix_ms);
-
-    to = put(to, date.year, 4);
-    to = put(to, date.month, 2);
-    to = put(to, date.day, 2);
-    *to++ = 'T';
-    to = put(to, date.hour, 2);
-    to = put(to, date.minute, 2);
-    to = put(to, date.second, 2);
-    *to = 'Z';
-}
-
 /* --- read --- */
 
 /* Takes `digits` decimal digits from the front. */
@@ -190,67 +176,6 @@ static bool take_time(struct slice *s, struct date *date)
     return take_number(s, 2, &date->hour) && take_char(s, ':') &&
            take_number(s, 2, &date->minute) && take_char(s, ':') &&
            take_number(s, 2, &date->second);
-}
-
-static bool take_fraction(struct slice *s, int32_t *ms)
-{
-    int32_t scale = 100;
-
-    *ms = 0;
-    if (!take_char(s, '.'))
-        return true;
-    if (s->len == 0 || !char_is_digit(s->ptr[0]))
-        return false;
-    for (; s->len > 0 && char_is_digit(s->ptr[0]); *s = slice_skip(*s, 1)) {
-        *ms += (s->ptr[0] - '0') * scale;
-        scale /= 10;
-    }
-    return true;
-}
-
-/* "Z" or "+hh:mm", as what must be subtracted to come to UTC. */
-static bool take_offset(struct slice *s, int64_t *offset_ms)
-{
-    bool is_negative;
-    int32_t hours, minutes;
-
-    *offset_ms = 0;
-    if (take_char(s, 'Z') || take_char(s, 'z'))
-        return true;
-    is_negative = s->len > 0 && s->ptr[0] == '-';
-    if (!is_negative && !(s->len > 0 && s->ptr[0] == '+'))
-        return false;
-    *s = slice_skip(*s, 1);
-    if (!take_number(s, 2, &hours) || !take_char(s, ':') || !take_number(s, 2, &minutes) ||
-        hours > 23 || minutes > 59)
-        return false;
-    *offset_ms = (int64_t)(hours * 60 + minutes) * 60000 * (is_negative ? -1 : 1);
-    return true;
-}
-
-bool date_parse_rfc3339(struct slice s, int64_t *unix_ms)
-{
-    struct date date = {0};
-    int64_t offset_ms, sum;
-
-    if (!take_number(&s, 4, &date.year) || !take_char(&s, '-') ||
-        !take_number(&s, 2, &date.month) || !take_char(&s, '-') || !take_number(&s, 2, &date.day))
-        return false;
-    if (!take_char(&s, 'T') && !take_char(&s, 't') && !take_char(&s, ' '))
-        return false;
-    if (!take_time(&s, &date) || !take_fraction(&s, &date.ms) || !take_offset(&s, &offset_ms))
-        return false;
-    if (date.second == 60) { /* a leap second is the last one of its minute */
-        date.second = 59;
-        date.ms = 999;
-    }
-    if (s.len != 0 || !is_in_range(&date))
-        return false;
-    sum = date_to_ms(&date) - offset_ms;
-    if (sum < 0 || sum > TIME_MS_MAX)
-        return false;
-    *unix_ms = sum;
-    return true;
 }
 
 /* Takes a name from the front: its index, or -1; letter case counts (RFC 9110). */

@@ -45,18 +45,6 @@ void sha256_of(struct slice bytes, unsigned char digest[SHA256_BYTES])
     sha256_end(&sha, digest);
 }
 
-void hmac_sha256(struct slice key, struct slice bytes, unsigned char mac[SHA256_BYTES])
-{
-    br_hmac_key_context prepared;
-    br_hmac_context hmac;
-
-    br_hmac_key_init(&prepared, &br_sha256_vtable, key.ptr, key.len);
-    br_hmac_init(&hmac, &prepared, 0);
-    if (bytes.len > 0)
-        br_hmac_update(&hmac, bytes.ptr, bytes.len);
-    (void)br_hmac_out(&hmac, mac);
-}
-
 /* Little-endian. */
 static uint64_t load8(const char *from)
 {

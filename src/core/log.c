@@ -201,8 +201,6 @@ static void put_str(struct str_buf *buf, struct slice value, bool is_json)
 
 static void put_value(struct str_buf *buf, const struct log_field *field, bool is_json)
 {
-    char digits[16];
-
     switch (field->kind) {
     case LOG_KIND_STR:
         put_str(buf, field->u.str, is_json);
@@ -212,9 +210,6 @@ static void put_value(struct str_buf *buf, const struct log_field *field, bool i
         break;
     case LOG_KIND_I64:
         str_buf_put_i64(buf, field->u.i64);
-        break;
-    case LOG_KIND_HEX:
-        put_str(buf, slice_of(digits, str_from_u64_hex(digits, field->u.u64)), is_json);
         break;
     case LOG_KIND_BOOL:
         str_buf_put(buf, field->u.u64 != 0 ? S("true") : S("false"));

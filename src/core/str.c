@@ -50,16 +50,6 @@ bool str_ends_nocase(struct slice s, struct slice suffix)
     return s.len >= suffix.len && str_eq_nocase(slice_skip(s, s.len - suffix.len), suffix);
 }
 
-int32_t str_compare(struct slice a, struct slice b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
-
-    if (order != 0)
-        return order < 0 ? -1 : 1;
-    return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
-}
-
 size_t str_find_char(struct slice s, char c)
 {
     const char *found = s.len > 0 ? memchr(s.ptr, c, s.len) : NULL;

@@ -109,15 +109,6 @@ size_t utf8_safe_len(struct slice s)
     return s.len;
 }
 
-size_t utf8_count(struct slice s)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < s.len; i++)
-        count += !is_tail(s.ptr[i]);
-    return count;
-}
-
 struct slice utf8_head(struct slice s, size_t bytes_max)
 {
     if (s.len <= bytes_max)

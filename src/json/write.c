@@ -94,14 +94,6 @@ void jw_raw(struct json_write *w, struct slice json)
     rope_borrow(w->rope, json);
 }
 
-void jw_value(struct json_write *w, struct text json)
-{
-    if (json.form == TEXT_JSON)
-        jw_raw(w, text_bytes(json));
-    else
-        jw_text(w, json);
-}
-
 void jw_u64(struct json_write *w, uint64_t value)
 {
     separate(w);

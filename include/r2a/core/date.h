@@ -27,16 +27,12 @@ int64_t date_to_ms(const struct date *date);
 
 #define DATE_RFC3339_BYTES 24u /* 2026-11-21T17:12:27.123Z */
 #define DATE_HTTP_BYTES    29u /* Sun, 06 Nov 1994 08:49:37 GMT */
-#define DATE_BASIC_BYTES   16u /* 20261121T171227Z */
 
 /* Each writes exactly its number of bytes, not terminated. */
 void date_write_rfc3339(char to[DATE_RFC3339_BYTES], int64_t unix_ms);
 /* IMF-fixdate, RFC 9110 5.6.7. */
 void date_write_http(char to[DATE_HTTP_BYTES], int64_t unix_ms);
-void date_write_basic(char to[DATE_BASIC_BYTES], int64_t unix_ms);
 
-/* RFC 3339 with any offset, fraction of any length (cut to ms), `T` or a space. */
-bool date_parse_rfc3339(struct slice s, int64_t *unix_ms);
 /* IMF-fixdate only; the weekday is not compared. */
 bool date_parse_http(struct slice s, int64_t *unix_ms);
 

@@ -19,9 +19,6 @@ void sha256_add(struct sha256 *sha, struct slice bytes);
 void sha256_end(const struct sha256 *sha, unsigned char digest[SHA256_BYTES]);
 void sha256_of(struct slice bytes, unsigned char digest[SHA256_BYTES]);
 
-/* HMAC-SHA256 (RFC 2104) of one message. */
-void hmac_sha256(struct slice key, struct slice bytes, unsigned char mac[SHA256_BYTES]);
-
 /* Equal, in a time that depends on the lengths only. For secrets and their digests. */
 bool hash_equal(struct slice a, struct slice b);
 

@@ -39,7 +39,6 @@ enum log_kind {
     LOG_KIND_STR,
     LOG_KIND_U64,
     LOG_KIND_I64,
-    LOG_KIND_HEX,
     LOG_KIND_BOOL,
 };
 
@@ -72,11 +71,6 @@ static inline struct log_field log_kv_u64(const char *key, uint64_t value)
 static inline struct log_field log_kv_i64(const char *key, int64_t value)
 {
     return (struct log_field){.key = key, .kind = LOG_KIND_I64, .u.i64 = value};
-}
-
-static inline struct log_field log_kv_hex(const char *key, uint64_t value)
-{
-    return (struct log_field){.key = key, .kind = LOG_KIND_HEX, .u.u64 = value};
 }
 
 static inline struct log_field log_kv_bool(const char *key, bool value)

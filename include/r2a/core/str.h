@@ -55,8 +55,6 @@ bool str_starts(struct slice s, struct slice prefix);
 bool str_starts_nocase(struct slice s, struct slice prefix);
 bool str_ends(struct slice s, struct slice suffix);
 bool str_ends_nocase(struct slice s, struct slice suffix);
-/* Below, at or above zero, bytes as unsigned; a prefix comes first. */
-int32_t str_compare(struct slice a, struct slice b);
 /* The index of the first one; s.len when there is none. */
 size_t str_find_char(struct slice s, char c);
 size_t str_find_last_char(struct slice s, char c);

@@ -16,8 +16,6 @@ size_t utf8_valid_len(struct slice s);
  * valid text: looks at the last three bytes only. What is left (at most 3 bytes) belongs in front
  * of the next piece; bytes that cannot be part of a sequence count as complete. */
 size_t utf8_safe_len(struct slice s);
-/* Characters of valid text. */
-size_t utf8_count(struct slice s);
 /* The longest safe prefix of at most `bytes_max` bytes: to shorten valid text. */
 struct slice utf8_head(struct slice s, size_t bytes_max);
 

@@ -33,7 +33,6 @@ void jw_key_text(struct json_write *w, struct text name);         /* escaped as 
 void jw_text(struct json_write *w, struct text value);
 void jw_string(struct json_write *w, struct slice plain); /* escaped as needed, copied */
 void jw_raw(struct json_write *w, struct slice json); /* a value as it stands; borrowed when long */
-void jw_value(struct json_write *w, struct text json); /* TEXT_JSON as jw_raw, others as jw_text */
 void jw_u64(struct json_write *w, uint64_t value);
 void jw_i64(struct json_write *w, int64_t value);
 void jw_bool(struct json_write *w, bool value);

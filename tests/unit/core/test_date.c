@@ -25,15 +25,11 @@ static struct slice http(int64_t ms)
 
 Test(date, writes_known_times)
 {
-    char basic[DATE_BASIC_BYTES];
-
     cr_assert(slice_eq(rfc3339(0), S("1970-01-01T00:00:00.000Z")));
     cr_assert(slice_eq(rfc3339(784111777123), S("1994-11-06T08:49:37.123Z")));
     cr_assert(slice_eq(http(784111777000), S("Sun, 06 Nov 1994 08:49:37 GMT")));
     cr_assert(slice_eq(http(0), S("Thu, 01 Jan 1970 00:00:00 GMT")));
     cr_assert(slice_eq(rfc3339(951827696789), S("2000-02-29T12:34:56.789Z")));
-    date_write_basic(basic, 784111777123);
-    cr_assert(slice_eq(slice_of(basic, sizeof(basic)), S("19941106T084937Z")));
 }
 
 Test(date, clamps_what_has_no_four_digit_year)
@@ -70,61 +66,13 @@ Test(date, reads_back_what_it_writes)
     for (int64_t ms = 0; ms < 253402300799999; ms += 123456789123) {
         int64_t back = -1;
 
-        cr_assert(date_parse_rfc3339(rfc3339(ms), &back) && back == ms);
         cr_assert(date_parse_http(http(ms), &back) && back == ms / 1000 * 1000);
-    }
-}
-
-Test(date, reads_the_forms_that_services_send)
-{
-    static const struct {
-        const char *text;
-        int64_t ms;
-    } rows[] = {
-        {"1994-11-06T08:49:37Z", 784111777000},
-        {"1994-11-06t08:49:37z", 784111777000},
-        {"1994-11-06 08:49:37Z", 784111777000},
-        {"1994-11-06T08:49:37.5Z", 784111777500},
-        {"1994-11-06T08:49:37.123456789Z", 784111777123},
-        {"1994-11-06T09:49:37+01:00", 784111777000},
-        {"1994-11-06T03:19:37-05:30", 784111777000},
-        {"2016-12-31T23:59:60Z", 1483228799999},
-        {"2000-02-29T00:00:00Z", 951782400000},
-    };
-
-    for (size_t i = 0; i < array_count(rows); i++) {
-        int64_t ms = -1;
-
-        cr_assert(date_parse_rfc3339(slice_from_z(rows[i].text), &ms), "%s", rows[i].text);
-        cr_assert_eq(ms, rows[i].ms, "%s: %lld", rows[i].text, (long long)ms);
     }
 }
 
 Test(date, refuses_everything_else)
 {
     static const char *const bad[] = {
-        "",
-        "1994",
-        "1994-11-06",
-        "1994-11-06T08:49:37",
-        "1994-11-06T08:49:37.Z",
-        "1994-13-06T08:49:37Z",
-        "1994-00-06T08:49:37Z",
-        "1994-11-31T08:49:37Z",
-        "1900-02-29T00:00:00Z",
-        "2001-02-29T00:00:00Z",
-        "1994-11-06T24:00:00Z",
-        "1994-11-06T08:60:00Z",
-        "1994-11-06T08:49:61Z",
-        "1994-11-06T08:49:37+0100",
-        "1994-11-06T08:49:37+24:00",
-        "1994-11-06T08:49:37Zx",
-        "1969-12-31T23:59:59Z",
-        "1970-01-01T00:00:00+01:00",
-        "199a-11-06T08:49:37Z",
-        "+994-11-06T08:49:37Z",
-    };
-    static const char *const bad_http[] = {
         "",
         "Sun, 06 Nov 1994 08:49:37",
         "Sun, 06 Nov 1994 08:49:37 UTC",
@@ -138,9 +86,7 @@ Test(date, refuses_everything_else)
     int64_t ms = 5;
 
     for (size_t i = 0; i < array_count(bad); i++)
-        cr_assert_not(date_parse_rfc3339(slice_from_z(bad[i]), &ms), "%s", bad[i]);
-    for (size_t i = 0; i < array_count(bad_http); i++)
-        cr_assert_not(date_parse_http(slice_from_z(bad_http[i]), &ms), "%s", bad_http[i]);
+        cr_assert_not(date_parse_http(slice_from_z(bad[i]), &ms), "%s", bad[i]);
     cr_assert_eq(ms, 5);
 }
 

@@ -30,16 +30,15 @@ Test(log, writes_one_line_of_text)
         log_kv_str("host", S("api.example")),
         log_kv_u64("port", 443),
         log_kv_i64("delta", -5),
-        log_kv_hex("id", 0xbeef),
         log_kv_bool("tls", true),
         log_kv_err(R2A_ERR_CONNECT),
         log_kv_errno(ECONNREFUSED),
         log_kv_z("z", "w"),
     };
 
-    cr_assert_str_eq(format(LOG_TEXT, fields, 8, 0),
+    cr_assert_str_eq(format(LOG_TEXT, fields, 7, 0),
                      "1994-11-06T08:49:37.123Z warn net connect_failed host=api.example port=443 "
-                     "delta=-5 id=beef tls=true err=CONNECT errno=ECONNREFUSED z=w\n");
+                     "delta=-5 tls=true err=CONNECT errno=ECONNREFUSED z=w\n");
     cr_assert_str_eq(format(LOG_TEXT, NULL, 0, 0),
                      "1994-11-06T08:49:37.123Z warn net connect_failed\n");
     cr_assert_str_eq(format(LOG_TEXT, NULL, 0, 12),
@@ -51,15 +50,14 @@ Test(log, writes_one_object_of_json)
     const struct log_field fields[] = {
         log_kv_str("host", S("api.example")),
         log_kv_u64("port", 443),
-        log_kv_hex("id", 0xbeef),
         log_kv_bool("tls", false),
         log_kv_errno(12345),
     };
 
-    cr_assert_str_eq(format(LOG_JSON, fields, 5, 3),
+    cr_assert_str_eq(format(LOG_JSON, fields, 4, 3),
                      "{\"time\":\"1994-11-06T08:49:37.123Z\",\"level\":\"warn\",\"module\":\"net\","
                      "\"event\":\"connect_failed\",\"host\":\"api.example\",\"port\":443,"
-                     "\"id\":\"beef\",\"tls\":false,\"errno\":12345,\"suppressed\":3}\n");
+                     "\"tls\":false,\"errno\":12345,\"suppressed\":3}\n");
 }
 
 Test(log, no_byte_of_a_value_can_end_a_line_or_fake_a_key)

@@ -47,15 +47,6 @@ Test(str, compares_without_letter_case)
     cr_assert(str_starts((struct slice){0}, (struct slice){0}));
 }
 
-Test(str, orders_bytes_as_unsigned)
-{
-    cr_assert_eq(str_compare(S("a"), S("a")), 0);
-    cr_assert_lt(str_compare(S("a"), S("b")), 0);
-    cr_assert_lt(str_compare(S("a"), S("ab")), 0);
-    cr_assert_gt(str_compare(S("\xff"), S("a")), 0);
-    cr_assert_eq(str_compare((struct slice){0}, S("")), 0);
-}
-
 Test(str, finds_the_first_and_the_last)
 {
     struct slice s = guarded(S("key=value=more"));
