@@ -422,25 +422,6 @@ int32_t h1_request_parse(struct h1_request *request, struct slice in)
     return conclude(n, &cursor, in, request->bytes_max, &request->seen, &request->error_at);
 }
 
-static void move(struct slice *slice, const char *from, const char *to)
-{
-    if (slice->len > 0)
-        slice->ptr = to + (slice->ptr - from);
-}
-
-void h1_request_move(struct h1_request *request, const char *from, const char *to)
-{
-    bool is_path_ours = request->path.ptr >= request->target.ptr &&
-                        request->path.ptr < request->target.ptr + request->target.len;
-
-    if (is_path_ours) /* else it is the "/" of an absolute target without one */
-        move(&request->path, from, to);
-    move(&request->method_name, from, to);
-    move(&request->target, from, to);
-    move(&request->host, from, to);
-    http_headers_move(request->headers, request->headers, request->headers_count, from, to);
-}
-
 void h1_response_init(struct h1_response *response, enum http_method request_method,
                       struct http_header *headers, uint32_t headers_max, uint32_t bytes_max)
 {
@@ -545,10 +526,4 @@ int32_t h1_response_parse(struct h1_response *response, struct slice in)
         }
     }
     return conclude(n, &cursor, in, response->bytes_max, &response->seen, &response->error_at);
-}
-
-void h1_response_move(struct h1_response *response, const char *from, const char *to)
-{
-    move(&response->reason, from, to);
-    http_headers_move(response->headers, response->headers, response->headers_count, from, to);
 }

@@ -1,4 +1,4 @@
-/* Server-sent events, read and written.
+/* Server-sent events, read.
  *
  * The reader works on blocks: the lines up to and including a blank one. A block that lies in one
  * piece of input is read where it lies; else its bytes are gathered line by line, and what is known
@@ -345,57 +345,6 @@ int32_t sse_finish(struct sse *sse, struct frame *frame)
     frame->raw = slice_of(base, len);
     sse->is_given = true;
     return 1;
-}
-
-void sse_put_begin(struct rope *out, struct slice name)
-{
-    const struct slice head = S("event: ");
-    const struct slice tail = S("\ndata: ");
-    char *at;
-
-    if (name.len == 0) {
-        rope_put(out, S("data: "));
-        return;
-    }
-    check(name.len <= 256);
-    at = rope_reserve(out, head.len + name.len + tail.len);
-    if (at == NULL)
-        return;
-    memcpy(at, head.ptr, head.len);
-    memcpy(at + head.len, name.ptr, name.len);
-    memcpy(at + head.len + name.len, tail.ptr, tail.len);
-    rope_commit(out, head.len + name.len + tail.len);
-}
-
-void sse_put_end(struct rope *out)
-{
-    rope_put(out, S("\n\n"));
-}
-
-void sse_put_event(struct rope *out, struct slice name, struct slice data)
-{
-    const char *at = data.ptr;
-    const char *end = data.ptr + data.len;
-
-    sse_put_begin(out, name);
-    while (at < end) {
-        const char *stop = scan_line_end(at, end);
-
-        rope_put(out, slice_between(at, stop));
-        if (stop == end)
-            break;
-        at = stop + (*stop == '\r' && stop + 1 < end && stop[1] == '\n' ? 2 : 1);
-        rope_put(out, S("\ndata: "));
-    }
-    sse_put_end(out);
-}
-
-void sse_put_comment(struct rope *out, struct slice text)
-{
-    check(scan_line_end(text.ptr, text.ptr + text.len) == text.ptr + text.len);
-    rope_put(out, S(": "));
-    rope_put(out, text);
-    sse_put_end(out);
 }
 
 static void init(void *state, struct mem *mem, uint32_t frame_bytes_max)

@@ -97,9 +97,6 @@ void h1_request_init(struct h1_request *request, struct http_header *headers, ui
  * An error is final: answer and close. Never allocates. */
 int32_t h1_request_parse(struct h1_request *request, struct slice in);
 
-/* After the head's bytes were copied: makes all slices borrow from `to` instead of `from`. */
-void h1_request_move(struct h1_request *request, const char *from, const char *to);
-
 /* A status head; the twin of struct h1_request. */
 struct h1_response {
     struct http_header *headers;
@@ -131,6 +128,5 @@ void h1_response_init(struct h1_response *response, enum http_method request_met
  * A 1xx head is complete in itself and another head follows it (call init again, but treat 101 as
  * an error unless you asked for it). */
 int32_t h1_response_parse(struct h1_response *response, struct slice in);
-void h1_response_move(struct h1_response *response, const char *from, const char *to);
 
 #endif

@@ -147,22 +147,10 @@ struct slice http_trim(struct slice value);
 /* Walks a comma-separated list, empty elements left out, elements trimmed (RFC 9110 §5.6.1).
  * `*list` moves on; false at the end. Quoted strings with commas in them stay whole. */
 bool http_list_next(struct slice *list, struct slice *element);
-/* Whether a comma-separated list has this token, any case. */
-bool http_list_has(struct slice list, struct slice token);
 
 /* Whether a content type is this media type, parameters aside, any case:
  * ("Application/JSON; charset=utf-8", "application/json") is. */
 bool http_media_type_is(struct slice value, struct slice type);
-/* A parameter of a media type, unquoted where no backslash is in it; empty when absent. */
-struct slice http_media_type_param(struct slice value, struct slice name);
-/* Whether an Accept value admits this type by name, by "type/" followed by *, or by "any". An
- * empty Accept admits everything; q=0 does not admit. */
-bool http_accepts(struct slice accept, struct slice type);
-
-/* Whether a field concerns one connection only and is never forwarded (RFC 9110 §7.6.1): the known
- * ones, and whatever the message's Connection fields name. */
-bool http_header_is_hop(const struct http_header *header, const struct http_header *headers,
-                        uint32_t count);
 
 /* A decimal number without sign, space or overflow; false otherwise. */
 bool http_u64_parse(struct slice digits, uint64_t *value);

@@ -5,13 +5,12 @@
 #include <stdint.h>
 
 #include "r2a/core/mem.h"
-#include "r2a/core/rope.h"
 #include "r2a/core/slice.h"
 #include "r2a/http/frame.h"
 #include "r2a/http/gather.h"
 #include "r2a/http/json_balance.h"
 
-/* Server-sent events (WHATWG HTML §9.2.5-6), both ways.
+/* Server-sent events (WHATWG HTML §9.2.5-6).
  *
  * The state is exposed so that the caller chooses its memory; its fields are sse.c's business.
  * A block is what lies between blank lines; offsets count from its first byte. */
@@ -43,13 +42,5 @@ int32_t sse_feed(struct sse *sse, struct slice in, struct frame *frame);
 /* Also gives out a last event that no blank line ended, complete or not: its reader judges. */
 int32_t sse_finish(struct sse *sse, struct frame *frame);
 void sse_free(struct sse *sse);
-
-/* Writing (errors are sticky in the rope). An event is begun, its data appended to `out` by the
- * caller (without line ends: JSON text has none), and ended. `name` may be empty. */
-void sse_put_begin(struct rope *out, struct slice name); /* "event: NAME\ndata: " */
-void sse_put_end(struct rope *out);                      /* "\n\n" */
-/* A whole event; data with line ends becomes several data lines. */
-void sse_put_event(struct rope *out, struct slice name, struct slice data);
-void sse_put_comment(struct rope *out, struct slice text); /* ": text\n\n"; one line */
 
 #endif

@@ -93,46 +93,62 @@ static void add_framing(struct outcome *outcome, uint8_t body, bool has_length, 
         outcome_add(outcome, " glitches=%u", glitches);
 }
 
+static void add_request(struct outcome *outcome, const struct h1_request *request)
+{
+    outcome_add_bytes(outcome, request->method_name);
+    cr_assert(request->method == HTTP_METHOD_OTHER ||
+              slice_eq(http_method_name(request->method), request->method_name));
+    outcome_add(outcome, " ");
+    outcome_add_bytes(outcome, request->path);
+    outcome_add(outcome, " 1.%u host=", request->version_minor);
+    outcome_add_bytes(outcome, request->host);
+    add_framing(outcome, request->body, request->has_length, request->content_length,
+                request->keep_alive, request->has_upgrade, request->glitches);
+    if (request->expect != HTTP_EXPECT_NONE)
+        outcome_add(outcome, " expect=%s",
+                    request->expect == HTTP_EXPECT_CONTINUE ? "continue" : "other");
+    add_headers(outcome, request->headers, request->headers_count);
+}
+
 struct outcome outcome_of_request(struct slice text, uint64_t cut)
 {
     struct http_header headers[HEADERS_MAX];
     struct h1_request request;
     struct outcome outcome = {0};
+    const char *copy = NULL;
     size_t have = 0;
     int32_t n = 0;
 
     h1_request_init(&request, headers, HEADERS_MAX, HEAD_BYTES_MAX);
     while (n == 0 && have < text.len) {
-        const char *copy;
+        size_t more = cut_next(&cut, text.len - have);
 
-        have += cut_next(&cut, text.len - have);
+        if (copy != NULL)
+            guard_free(copy, have);
+        have += more;
         copy = guard_copy(text.ptr, have);
         n = h1_request_parse(&request, slice_of(copy, have));
-        if (n > 0) {
-            cr_assert_leq((size_t)n, have);
-            h1_request_move(&request, copy, text.ptr);
-        }
-        guard_free(copy, have);
     }
+    cr_assert_leq(n, (int32_t)have);
     if (n <= 0) {
         outcome_add(&outcome, "%s", n == 0 ? "incomplete" : r2a_err_name(n));
-        return outcome;
+    } else {
+        add_request(&outcome, &request);
+        outcome_add(&outcome, " rest=%zu", text.len - (size_t)n);
     }
-    outcome_add_bytes(&outcome, request.method_name);
-    cr_assert(request.method == HTTP_METHOD_OTHER ||
-              slice_eq(http_method_name(request.method), request.method_name));
-    outcome_add(&outcome, " ");
-    outcome_add_bytes(&outcome, request.path);
-    outcome_add(&outcome, " 1.%u host=", request.version_minor);
-    outcome_add_bytes(&outcome, request.host);
-    add_framing(&outcome, request.body, request.has_length, request.content_length,
-                request.keep_alive, request.has_upgrade, request.glitches);
-    if (request.expect != HTTP_EXPECT_NONE)
-        outcome_add(&outcome, " expect=%s",
-                    request.expect == HTTP_EXPECT_CONTINUE ? "continue" : "other");
-    add_headers(&outcome, headers, request.headers_count);
-    outcome_add(&outcome, " rest=%zu", text.len - (size_t)n);
+    if (copy != NULL)
+        guard_free(copy, have);
     return outcome;
+}
+
+static void add_response(struct outcome *outcome, const struct h1_response *response)
+{
+    outcome_add(outcome, "%u 1.%u (", response->status, response->version_minor);
+    outcome_add_bytes(outcome, response->reason);
+    outcome_add(outcome, ")");
+    add_framing(outcome, response->body, response->has_length, response->content_length,
+                response->keep_alive, response->has_upgrade, response->glitches);
+    add_headers(outcome, response->headers, response->headers_count);
 }
 
 struct outcome outcome_of_response(struct slice text, enum http_method method, uint64_t cut)
@@ -140,31 +156,29 @@ struct outcome outcome_of_response(struct slice text, enum http_method method, u
     struct http_header headers[HEADERS_MAX];
     struct h1_response response;
     struct outcome outcome = {0};
+    const char *copy = NULL;
     size_t have = 0;
     int32_t n = 0;
 
     h1_response_init(&response, method, headers, HEADERS_MAX, HEAD_BYTES_MAX);
     while (n == 0 && have < text.len) {
-        const char *copy;
+        size_t more = cut_next(&cut, text.len - have);
 
-        have += cut_next(&cut, text.len - have);
+        if (copy != NULL)
+            guard_free(copy, have);
+        have += more;
         copy = guard_copy(text.ptr, have);
         n = h1_response_parse(&response, slice_of(copy, have));
-        if (n > 0)
-            h1_response_move(&response, copy, text.ptr);
-        guard_free(copy, have);
     }
+    cr_assert_leq(n, (int32_t)have);
     if (n <= 0) {
         outcome_add(&outcome, "%s", n == 0 ? "incomplete" : r2a_err_name(n));
-        return outcome;
+    } else {
+        add_response(&outcome, &response);
+        outcome_add(&outcome, " rest=%zu", text.len - (size_t)n);
     }
-    outcome_add(&outcome, "%u 1.%u (", response.status, response.version_minor);
-    outcome_add_bytes(&outcome, response.reason);
-    outcome_add(&outcome, ")");
-    add_framing(&outcome, response.body, response.has_length, response.content_length,
-                response.keep_alive, response.has_upgrade, response.glitches);
-    add_headers(&outcome, headers, response.headers_count);
-    outcome_add(&outcome, " rest=%zu", text.len - (size_t)n);
+    if (copy != NULL)
+        guard_free(copy, have);
     return outcome;
 }
 

@@ -547,22 +547,3 @@ Test(h1_head, rejects_malformed_status_lines)
     response_is(S("\r\nHTTP/1.1 200 OK\r\n\r\n"), post, "HTTP_SYNTAX");
     response_is(S("HTTP/1.1 200 OK\rX\r\n\r\n"), post, "HTTP_SYNTAX");
 }
-
-Test(h1_head, moves_with_its_bytes)
-{
-    const struct slice text = S("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n");
-    char from[64], to[64];
-    struct http_header headers[2];
-    struct h1_request request;
-
-    memcpy(from, text.ptr, text.len);
-    h1_request_init(&request, headers, 2, HEAD_BYTES_MAX);
-    cr_assert_gt(h1_request_parse(&request, slice_of(from, text.len)), 0);
-    memcpy(to, from, text.len);
-    h1_request_move(&request, from, to);
-    memset(from, 'x', sizeof(from));
-    cr_assert(slice_eq(request.method_name, S("GET")));
-    cr_assert(slice_eq(request.host, S("b")));
-    cr_assert(slice_eq(request.path, S("/")));
-    cr_assert(slice_eq(headers[0].value, S("a")));
-}

@@ -295,30 +295,3 @@ Test(sse, reads_the_vectors_at_any_cut)
         cr_skip_test("no vectors at VECTORS_DIR");
     cr_assert_geq(count, 20);
 }
-
-Test(sse, writes_events)
-{
-    struct mem_budget budget = {0};
-    struct rope out = {.mem = mem_open(&budget, 1 << 20)};
-    char text[256];
-
-    sse_put_begin(&out, S("message_stop"));
-    rope_put(&out, S("{}"));
-    sse_put_end(&out);
-    sse_put_event(&out, S(""), S("[DONE]"));
-    sse_put_event(&out, S("x"), S("a\nb\r\nc\rd"));
-    sse_put_event(&out, S(""), S("e\n"));
-    sse_put_event(&out, S(""), S(""));
-    sse_put_comment(&out, S("keep-alive"));
-    cr_assert_eq(out.err, R2A_OK);
-    rope_copy_out(&out, text);
-    cr_assert(
-        slice_eq(slice_of(text, out.bytes), S("event: message_stop\ndata: {}\n\ndata: [DONE]\n\n"
-                                              "event: x\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
-                                              "data: e\ndata: \n\ndata: \n\n: keep-alive\n\n")));
-    stream_is(slice_of(text, out.bytes),
-              "DATA message_stop|{}\nDATA |[DONE]\nDATA x|a\\x0ab\\x0ac\\x0ad\nDATA |e\\x0a\n"
-              "DATA |\nCOMMENT |keep-alive\nend\n");
-    rope_clear(&out);
-    mem_close(out.mem);
-}
