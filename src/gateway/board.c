@@ -26,7 +26,6 @@ struct board_record {
     _Atomic uint64_t models_until_ms; /* the latest of `models` ever; 0: none was ever noted */
     _Atomic uint64_t turn;
     _Atomic uint32_t in_flight;
-    _Atomic uint32_t failures;
     struct board_model models[BOARD_MODELS_MAX];
     struct board_bucket buckets[BOARD_RPM_SLOTS];
 };
@@ -195,8 +194,6 @@ void board_warm(struct board *board, uint32_t record, uint64_t model)
         atomic_store_explicit(&own->cool_until_ms, 0, memory_order_relaxed);
     if (entry)
         atomic_store_explicit(&entry->until_ms, 0, memory_order_relaxed);
-    if (atomic_load_explicit(&own->failures, memory_order_relaxed) != 0)
-        atomic_store_explicit(&own->failures, 0, memory_order_relaxed);
 }
 
 uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model)
@@ -218,11 +215,6 @@ enum board_cause board_cool_cause(struct board *board, uint32_t record)
     return (enum board_cause)atomic_load_explicit(&own->cool_cause, memory_order_relaxed);
 }
 
-uint32_t board_failures_add(struct board *board, uint32_t record)
-{
-    return atomic_fetch_add_explicit(&at(board, record)->failures, 1, memory_order_relaxed) + 1;
-}
-
 uint64_t board_turn(struct board *board, uint32_t record)
 {
     return atomic_fetch_add_explicit(&at(board, record)->turn, 1, memory_order_relaxed);
@@ -242,9 +234,4 @@ bool board_connection_admit(struct board *board, uint64_t limit)
 void board_connection_release(struct board *board)
 {
     atomic_fetch_sub_explicit(&board->connections, 1, memory_order_relaxed);
-}
-
-uint64_t board_connections(struct board *board)
-{
-    return atomic_load_explicit(&board->connections, memory_order_relaxed);
 }

@@ -43,8 +43,6 @@ void board_warm(struct board *board, uint32_t record, uint64_t model);
 uint64_t board_cool_until(struct board *board, uint32_t record, uint64_t model);
 /* Why it cools: of the whole credential, else the model's (always RATE). */
 enum board_cause board_cool_cause(struct board *board, uint32_t record);
-uint32_t board_failures_add(struct board *board,
-                            uint32_t record); /* failures in a row, this one included */
 
 /* A turn counter (round robin over keys, weighted choice over targets): returns 0, 1, 2 … */
 uint64_t board_turn(struct board *board, uint32_t record);
@@ -52,6 +50,5 @@ uint64_t board_turn(struct board *board, uint32_t record);
 /* limits.connections over all workers. */
 bool board_connection_admit(struct board *board, uint64_t limit);
 void board_connection_release(struct board *board);
-uint64_t board_connections(struct board *board);
 
 #endif

@@ -20,17 +20,14 @@
 #define BIT(state) (1u << (state))
 
 /* The drawing in conn.h as a table: what may follow. */
-static const struct {
-    const char *name;
-    uint32_t next;
-} rows[CONN_STATES] = {
-    [CONN_FREE] = {"free", BIT(CONN_CONNECTING) | BIT(CONN_OPEN)},
-    [CONN_CONNECTING] = {"connecting", BIT(CONN_HANDSHAKE) | BIT(CONN_OPEN) | BIT(CONN_CLOSING)},
-    [CONN_HANDSHAKE] = {"handshake", BIT(CONN_OPEN) | BIT(CONN_CLOSING)},
-    [CONN_OPEN] = {"open", BIT(CONN_FLUSHING) | BIT(CONN_CLOSING)},
-    [CONN_FLUSHING] = {"flushing", BIT(CONN_LINGERING) | BIT(CONN_CLOSING)},
-    [CONN_LINGERING] = {"lingering", BIT(CONN_CLOSING)},
-    [CONN_CLOSING] = {"closing", BIT(CONN_FREE)},
+static const uint32_t successors[CONN_STATES] = {
+    [CONN_FREE] = BIT(CONN_CONNECTING) | BIT(CONN_OPEN),
+    [CONN_CONNECTING] = BIT(CONN_HANDSHAKE) | BIT(CONN_OPEN) | BIT(CONN_CLOSING),
+    [CONN_HANDSHAKE] = BIT(CONN_OPEN) | BIT(CONN_CLOSING),
+    [CONN_OPEN] = BIT(CONN_FLUSHING) | BIT(CONN_CLOSING),
+    [CONN_FLUSHING] = BIT(CONN_LINGERING) | BIT(CONN_CLOSING),
+    [CONN_LINGERING] = BIT(CONN_CLOSING),
+    [CONN_CLOSING] = BIT(CONN_FREE),
 };
 
 static const struct conn_calls no_calls;
@@ -39,15 +36,10 @@ static void on_sent(struct op *op, struct op_result result);
 static void on_control(struct op *op, struct op_result result);
 static void flush(struct loop_dirty *dirty);
 
-const char *conn_state_name(enum conn_state state)
-{
-    return state < CONN_STATES ? rows[state].name : "?";
-}
-
 /* The only writer of the state. */
 static void enter(struct conn *conn, enum conn_state next)
 {
-    check(rows[conn->state].next & BIT(next));
+    check(successors[conn->state] & BIT(next));
     conn->state = (uint8_t)next;
 }
 

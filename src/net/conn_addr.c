@@ -64,32 +64,6 @@ static size_t put_port(char *to, uint16_t port)
     return len;
 }
 
-size_t conn_peer_format(const struct conn_peer *peer, char *to)
-{
-    char text[INET6_ADDRSTRLEN];
-    size_t len = 0, text_len;
-
-    if (peer->family == AF_UNIX) {
-        memcpy(to, "unix", 4);
-        return 4;
-    }
-    if ((peer->family != AF_INET && peer->family != AF_INET6) ||
-        inet_ntop(peer->family, peer->addr, text, sizeof text) == NULL) {
-        to[0] = '-';
-        return 1;
-    }
-    text_len = strlen(text);
-    if (peer->family == AF_INET6 && peer->port != 0)
-        to[len++] = '[';
-    memcpy(to + len, text, text_len);
-    len += text_len;
-    if (peer->family == AF_INET6 && peer->port != 0)
-        to[len++] = ']';
-    if (peer->port != 0)
-        len += put_port(to + len, peer->port);
-    return len;
-}
-
 static bool parse_port(struct slice text, uint16_t *port)
 {
     uint32_t value = 0;

@@ -447,8 +447,7 @@ void ring_read_clock(struct ring *ring)
 {
     struct engine *engine = &ring->engine;
 
-    engine->now_ns = clock_mono_ns();
-    engine->now_ms = engine->now_ns / 1000000;
+    engine->now_ms = clock_mono_ms();
     /* The wall may be set at any time; looking once a second is enough for dates. */
     if (ring->wall_checked_ms == 0 || engine->now_ms - ring->wall_checked_ms >= 1000) {
         ring->wall_checked_ms = engine->now_ms;

@@ -244,34 +244,3 @@ enum r2a_err unwrap_end(struct unwrap *unwrap, unwrap_fn put, void *context)
     unwrap->kept_len = unwrap->hold_len = 0;
     return put(context, text_plain(left));
 }
-
-struct collect {
-    char *to;
-    size_t len;
-};
-
-static enum r2a_err collect_put(void *context, struct text text)
-{
-    struct collect *collect = context;
-
-    memcpy(collect->to + collect->len, text.ptr, text.len);
-    collect->len += text.len;
-    return R2A_OK;
-}
-
-bool args_unwrap(struct text args, struct arena *arena, struct text *input)
-{
-    struct unwrap unwrap = {0};
-    struct collect collect = {.to = arena_take(arena, (size_t)args.len + 64)};
-
-    *input = args;
-    if (collect.to == NULL)
-        return false;
-    if (text_json_kind(args) != TEXT_IS_OBJECT)
-        return true; /* from here on the text cannot grow */
-    if (unwrap_feed(&unwrap, args, collect_put, &collect) != R2A_OK)
-        return true;
-    if (unwrap.has_input && unwrap.state == UNWRAP_TAIL)
-        *input = text_escaped(slice_of(collect.to, collect.len));
-    return true;
-}

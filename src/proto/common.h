@@ -204,12 +204,9 @@ void args_write_string(struct rope *out, struct text args);
 /* Free text of a custom call as {"input":"…"}: as a value, or as the inside of a JSON string. */
 void args_wrap_object(struct rope *out, struct text input);
 void args_wrap_string(struct rope *out, struct text input);
-/* Whole arguments of a wrapped custom call to free text (form ESCAPED or as they came when they do
- * not look like {"input":"…"}). False: out of memory. */
-bool args_unwrap(struct text args, struct arena *arena, struct text *input);
 
-/* The same in a stream: arguments come in pieces, text goes out in pieces. Zero-initialise, one a
- * call. What is not {"input":"…"} passes unchanged. */
+/* Arguments of such a call back to its text: they come in pieces, text goes out in pieces. Zero-
+ * initialise, one a call. What is not {"input":"…"} passes unchanged. */
 struct unwrap {
     uint8_t state;
     uint8_t kept_len, hold_len, escape_len;

@@ -211,11 +211,6 @@ void conn_detach(struct conn *conn);
 
 /* --- questions --- */
 
-static inline bool conn_is_open(const struct conn *conn)
-{
-    return conn->state == CONN_OPEN;
-}
-
 /* The system's error number behind on_closed; 0: none. */
 static inline int32_t conn_errno(const struct conn *conn)
 {
@@ -224,14 +219,9 @@ static inline int32_t conn_errno(const struct conn *conn)
 
 /* The TLS layer, for tls_is_resumed and tls_error_detail; NULL: plain, or over. */
 struct tls *conn_tls(const struct conn *conn);
-const char *conn_state_name(enum conn_state state);
 
 /* From an address; AF_UNSPEC and others: not known. An IPv4-mapped IPv6 address is IPv4. */
 void conn_peer_from(struct conn_peer *peer, const struct sockaddr *addr, socklen_t len);
-/* "192.0.2.1:1234", "[2001:db8::1]:1234", "unix" or "-"; port left out when 0. Returns bytes
- * written, without a NUL; `to` has room for CONN_PEER_TEXT_MAX. */
-#define CONN_PEER_TEXT_MAX 64u
-size_t conn_peer_format(const struct conn_peer *peer, char *to);
 
 #define CONN_NO_WATER UINT32_MAX
 

@@ -133,7 +133,6 @@ struct engine_table {
 struct engine {
     const struct engine_table *table;
     uint64_t now_ms; /* monotonic */
-    uint64_t now_ns; /* the same instant */
     int64_t wall_ms; /* since 1970 */
     char *rx_memory; /* provided buffers, RX_SEGMENT_BYTES each */
     /* Set by who starts the engine: takes a posted op that could not be brought over. */

@@ -94,12 +94,6 @@ static inline uint64_t loop_now_ms(const struct loop *loop)
     return loop->engine->now_ms;
 }
 
-/* The same instant. */
-static inline uint64_t loop_now_ns(const struct loop *loop)
-{
-    return loop->engine->now_ns;
-}
-
 /* Milliseconds since 1970 at this tick, for dates and records. */
 static inline int64_t loop_wall_ms(const struct loop *loop)
 {

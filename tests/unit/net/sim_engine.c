@@ -160,7 +160,6 @@ static enum r2a_err sim_start(struct engine **engine, const struct engine_cfg *c
     sim.random = random;
     sim.engine.table = &engine_sim;
     sim.engine.now_ms = 1000000;
-    sim.engine.now_ns = sim.engine.now_ms * 1000000;
     sim.engine.wall_ms = 1790000000000;
     sim.engine.rx_memory = sim.rx[0];
     sim.engine.stats.sockets_max = SOCKETS;
@@ -409,7 +408,6 @@ static uint32_t sim_tick(struct engine *engine, uint64_t until_ms)
             done++;
     if (until_ms != 0 && done == 0 && until_ms != UINT64_MAX && until_ms > engine->now_ms)
         engine->now_ms += 1 + draw((uint32_t)(until_ms - engine->now_ms));
-    engine->now_ns = engine->now_ms * 1000000;
     engine->wall_ms = 1790000000000 + (int64_t)engine->now_ms;
     return done;
 }

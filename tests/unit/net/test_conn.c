@@ -824,27 +824,3 @@ Test(conn, abort_all_ends_everything)
         close(fds[i]);
     rig_close(&rig);
 }
-
-Test(conn, formats_peers)
-{
-    struct conn_peer peer;
-    struct net_addr addr;
-    char text[CONN_PEER_TEXT_MAX];
-    static const char *const cases[][2] = {
-        {"127.0.0.1:80", "127.0.0.1:80"},        {"[::1]:8080", "[::1]:8080"},
-        {"[::ffff:192.0.2.1]:5", "192.0.2.1:5"}, {"192.0.2.7:0", "192.0.2.7"},
-        {"[2001:db8::1]:0", "2001:db8::1"},      {"unix:/tmp/x", "unix"},
-    };
-
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        size_t len;
-
-        cr_assert_eq(net_addr_parse(slice_from_z(cases[i][0]), &addr), R2A_OK, "%s", cases[i][0]);
-        conn_peer_from(&peer, &addr.u.sa, addr.len);
-        len = conn_peer_format(&peer, text);
-        cr_assert(slice_eq(slice_of(text, len), slice_from_z(cases[i][1])), "%.*s", (int)len, text);
-    }
-    peer = (struct conn_peer){0};
-    cr_assert_eq(conn_peer_format(&peer, text), 1);
-    cr_assert_eq(text[0], '-');
-}

@@ -269,6 +269,5 @@ Test(loop, knows_the_time_of_day)
     loop_tick(&rig.loop, 0);
     off = loop_wall_ms(&rig.loop) - clock_wall_ms();
     cr_assert(off > -1000 && off < 1000);
-    cr_assert_eq(loop_now_ns(&rig.loop) / 1000000, loop_now_ms(&rig.loop));
     rig_close(&rig);
 }

@@ -113,17 +113,6 @@ Test(common, wrapped_input_comes_out_however_it_is_cut)
             expect_text(unwrapped(slice_from_z(rows[i].args), step), rows[i].want);
 }
 
-Test(common, whole_arguments_are_unwrapped)
-{
-    struct text input;
-
-    cr_assert(args_unwrap(text_json(S("{\"input\": \"a\\tb\"}")), &kit.arena, &input));
-    cr_expect_eq(input.form, TEXT_ESCAPED);
-    expect_text(text_bytes(input), "a\\tb");
-    cr_assert(args_unwrap(text_json(S("{\"x\":1}")), &kit.arena, &input));
-    expect_text(text_bytes(input), "{\"x\":1}");
-}
-
 /* --- seals --- */
 
 Test(common, seals_keep_minter_and_secret)
