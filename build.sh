@@ -46,7 +46,6 @@ usage: ./build.sh VERB
   unit [FILTER]        unit tests of a module or a file: unit json, unit json/scan
   golden [FILTER]      transcripts of the dialects
   e2e [FILTER]         the built program under real clients
-  sim [SEED]           the gateway on the simulated engine
   ci                   both compilers, sanitizers, lint, fuzz smoke, dist, smoke test of the static binary
   fuzz TARGET [SECS]   libFuzzer with ASan and UBSan on tests/fuzz/fuzz_TARGET.c (default 60 s)
   count [--update]     instruction counts of the pure modules against bench/counts.txt
@@ -364,7 +363,7 @@ main() {
     local verb=${1:-help}
     [ $# -eq 0 ] || shift
     case $verb in
-    run | build | test | unit | golden | e2e | sim | ci | fuzz | count | bench | fmt | lint | tidy | dist | clean) "do_$verb" "$@" ;;
+    run | build | test | unit | golden | e2e | ci | fuzz | count | bench | fmt | lint | tidy | dist | clean) "do_$verb" "$@" ;;
     smoke | pure) "do_$verb" "$@" ;; # steps of ci
     fuzz-smoke) do_fuzz_smoke ;;
     help | -h | --help) usage ;;

@@ -344,11 +344,6 @@ do_e2e() {
     closing
 }
 
-do_sim() {
-    [ -f tests/sim/run.sh ] || die "there is no tests/sim yet"
-    exec bash tests/sim/run.sh "$@"
-}
-
 matched() { # a filter that fits nothing is a mistake, not a success
     if [ -n "$1" ] && [ $((PASSED + LOST)) -eq 0 ]; then
         say "nothing matches '$1'"
