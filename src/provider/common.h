@@ -18,9 +18,11 @@ void common_bearer(const struct provider_instance *instance, const struct provid
 /* `?query` of a relayed request, without what may be a credential. */
 void common_query(const struct provider_request *request, struct rope *out);
 
-/* Chat Completions services. */
+/* Chat Completions services; the headers are those of Responses, too. */
 const struct proto *openai_speaks(const struct provider_instance *instance, struct slice model);
 void openai_path(const struct provider_instance *instance, const struct provider_request *request,
                  struct rope *out);
+void openai_headers(const struct provider_instance *instance,
+                    const struct provider_request *request, struct rope *out);
 
 #endif

@@ -31,7 +31,7 @@ void openai_path(const struct provider_instance *instance, const struct provider
     common_query(request, out);
 }
 
-static void headers(const struct provider_instance *instance,
+void openai_headers(const struct provider_instance *instance,
                     const struct provider_request *request, struct rope *out)
 {
     common_bearer(instance, request, out);
@@ -48,5 +48,5 @@ const struct provider provider_openai = {
     .minter = S_INIT("openai"),
     .speaks = openai_speaks,
     .path = openai_path,
-    .headers = headers,
+    .headers = openai_headers,
 };

@@ -33,15 +33,6 @@ static void path(const struct provider_instance *instance, const struct provider
     common_query(request, out);
 }
 
-static void headers(const struct provider_instance *instance,
-                    const struct provider_request *request, struct rope *out)
-{
-    common_bearer(instance, request, out);
-    if (request->is_relay)
-        common_header(instance, S("openai-beta"), (struct slice){0}, request->openai_beta, out);
-    common_headers(instance, request, out);
-}
-
 const struct provider provider_openai_responses = {
     .name = S_INIT("openai-responses"),
     .default_base_url = S_INIT("https://api.openai.com/v1"),
@@ -50,5 +41,5 @@ const struct provider provider_openai_responses = {
     .minter = S_INIT("openai"),
     .speaks = speaks,
     .path = path,
-    .headers = headers,
+    .headers = openai_headers,
 };
