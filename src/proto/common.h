@@ -272,6 +272,8 @@ struct media {
 };
 /* False: out of memory. */
 bool media_read(const struct part_view *view, struct arena *arena, struct media *media);
+/* Whether a part of the tape is one of its own at OpenAI, and not text: no file that is text. */
+bool media_is_apart(const struct ir_tape *tape, uint32_t event, struct arena *arena);
 /* Plain text of a text file: decodes base64. False: not valid base64 or UTF-8, or no memory. */
 bool media_text(const struct media *media, struct arena *arena, struct text *text);
 struct slice mime_sniff(struct text base64);

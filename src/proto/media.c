@@ -211,6 +211,24 @@ bool media_read(const struct part_view *view, struct arena *arena, struct media 
     return true;
 }
 
+bool media_is_apart(const struct ir_tape *tape, uint32_t event, struct arena *arena)
+{
+    struct part_view view;
+    struct media media;
+
+    switch (tape->events[event].what) {
+    case IR_PART_IMAGE:
+    case IR_PART_AUDIO:
+    case IR_PART_VIDEO:
+        return true;
+    case IR_PART_FILE:
+        return part_read(tape, event, arena, &view) && view.nested_count == 0 &&
+               media_read(&view, arena, &media) && !media.is_text;
+    default:
+        return false;
+    }
+}
+
 bool media_text(const struct media *media, struct arena *arena, struct text *text)
 {
     struct slice plain;

@@ -133,29 +133,10 @@ static enum r2a_err put_media(struct responses_ask *a, uint32_t event)
     }
 }
 
-/* Whether a part of this dialect is a part of its own, not text. */
-static bool is_media(const struct responses_ask *a, uint32_t event)
-{
-    struct part_view view;
-    struct media media;
-
-    switch (a->tape->events[event].what) {
-    case IR_PART_IMAGE:
-    case IR_PART_AUDIO:
-    case IR_PART_VIDEO:
-        return true;
-    case IR_PART_FILE:
-        return part_read(a->tape, event, a->arena, &view) && view.nested_count == 0 &&
-               media_read(&view, a->arena, &media) && !media.is_text;
-    default:
-        return false;
-    }
-}
-
 static bool part_is_media(const struct responses_ask *a, const struct mend_part *part)
 {
     return part->event != MEND_NONE && part->kind != IR_PART_RESULT && part->kind != IR_PART_CALL &&
-           is_media(a, part->event);
+           media_is_apart(a->tape, part->event, a->arena);
 }
 
 static bool has_nested_media(const struct responses_ask *a, uint32_t holder)
@@ -185,7 +166,7 @@ static enum r2a_err put_nested_media(struct responses_ask *a, uint32_t holder, u
     for (uint32_t i = holder + 1; i < end; i++) {
         if (a->tape->events[i].kind != IR_PART)
             continue;
-        if (is_media(a, i)) {
+        if (media_is_apart(a->tape, i, a->arena)) {
             put_comma(a, is_first);
             ASK_TRY(put_media(a, i));
             if (++count == marked)
