@@ -412,6 +412,10 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
         return bytes.len;
     if (ex)
         return take_request_bytes(ex, bytes);
+    if (conn_is_congested(conn)) { /* who asks on and on and reads nothing waits: see on_writable */
+        conn_want_writable(conn, CONN_LOW_BYTES);
+        return 0;
+    }
     h1_request_init(&head, worker->headers, HEADERS_MAX,
                     (uint32_t)worker->config->limits.header_bytes);
     head.seen = front->head_seen;
@@ -464,6 +468,8 @@ static void on_writable(struct conn *conn)
 
     if (front->ex)
         ex_on_client_writable(front->ex);
+    else
+        conn_read_resume(conn); /* the requests that on_bytes would not begin */
 }
 
 void front_conn_gone(struct front *front)

@@ -192,6 +192,37 @@ def test_pipelined_close():
     eq(len(gateway.lines()), 1)
 
 
+def test_pipelining_without_reading():
+    """Who asks on and on and reads nothing costs a bounded amount; what was asked is answered, in order, once it reads."""
+    up, gateway = start()
+    up.on('m', Reply(turn=text('word ' * 4000)))
+    base = gateway.memory_used()
+    for name, ask, limit_bytes in (('own answers', b'GET / HTTP/1.1\r\nhost: x\r\nx-request-id: %d\r\n\r\n', 4 << 20),
+                                   ('long own answers', b'GET /metrics HTTP/1.1\r\nhost: x\r\nx-request-id: %d\r\n\r\n', 4 << 20),
+                                   ('exchanges', HEAD + b'x-request-id: %d\r\ncontent-length: ' + b'%d\r\n\r\n' % len(CHAT) + CHAT, 8 << 20)):
+        with sub(name):
+            raw = gateway.connect(receive=4096)
+            sent, left = 0, b''
+            raw.sock.settimeout(0.5)
+            end = time.monotonic() + 20
+            try:
+                while time.monotonic() < end:
+                    if not left:
+                        left = ask % sent
+                        sent += 1
+                    left = left[raw.sock.send(left):]
+            except socket.timeout:
+                pass
+            assert time.monotonic() < end, f'{sent} requests were taken from a client that reads nothing'
+            assert gateway.memory_used() < base + limit_bytes, (base, gateway.memory_used(), sent)
+            raw.sock.settimeout(10 * SLOW_BUILD)
+            for i in range(min(sent - 1, 300)):
+                answer = raw.answer('GET')
+                eq((answer.status, answer.headers['x-request-id']), (200, str(i)))
+            raw.reset()
+            gateway.idle()
+
+
 def test_one_byte_writes():
     up, gateway = start()
     for name, data in (('length', HEAD + LENGTH + b'\r\n' + CHAT), ('chunked', HEAD + b'transfer-encoding: chunked\r\n\r\n' + chunked(CHAT, 3, b';x=1', b't: 1\r\n'))):
