@@ -5,8 +5,8 @@
 #include "exchange.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
-#include "r2a/http/h1_write.h"
 #include "r2a/http/url.h"
+#include "refuse.h"
 #include "worker.h"
 
 /* Reads requests: heads, who asks, bodies. Decides keep-alive and what a client's leaving means. */
@@ -16,61 +16,6 @@
 #define BODY_BYTES_FIRST  1024u    /* memory for a body of unknown length, doubled as it grows */
 
 static const struct conn_calls front_calls;
-
-/* --- heads that cannot become an exchange --- */
-
-static void refuse_raw(struct front *front, uint16_t status, enum fault_kind kind,
-                       struct slice message)
-{
-    struct worker *worker = front->worker;
-    struct rope *out = conn_out(front->conn);
-    struct rope body = {.mem = worker->mem};
-    struct fault fault = fault_of(kind, message);
-
-    proto_openai_chat.error_body(&fault, &body);
-    h1_write_status(out, status);
-    h1_write_raw(out, S("content-type: application/json\r\nconnection: close\r\n"));
-    h1_write_id_u64(out, HEADER_CONTENT_LENGTH, body.bytes);
-    rope_put(out, S("date: "));
-    rope_put(out, worker_date(worker));
-    rope_put(out, S("\r\n"));
-    h1_write_end(out);
-    rope_append(out, &body);
-    metric_inc(worker->metrics, requests);
-    metric_add(&worker->metrics->status[status / 100], 1);
-    front->is_closing = true;
-    conn_flush(front->conn);
-    conn_close(front->conn);
-    {
-        struct audit_record record = {.status = status,
-                                      .ended_by = status == 408 ? 'c' : 'P',
-                                      .ended_in = 'R',
-                                      .first_token_ms = -1,
-                                      .error = "HTTP"};
-
-        worker_audit(worker, &record);
-    }
-}
-
-static void refuse_head(struct front *front, enum r2a_err err)
-{
-    struct slice text = slice_from_z(r2a_err_text(err));
-
-    switch ((int)err) {
-    case R2A_ERR_HTTP_HEAD_LIMIT:
-        refuse_raw(front, 431, FAULT_INVALID, text);
-        break;
-    case R2A_ERR_HTTP_VERSION:
-        refuse_raw(front, 505, FAULT_INVALID, text);
-        break;
-    case R2A_ERR_HTTP_CODING:
-        refuse_raw(front, 501, FAULT_INVALID, text);
-        break;
-    default:
-        refuse_raw(front, 400, FAULT_INVALID, text);
-        break;
-    }
-}
 
 /* --- bodies --- */
 
@@ -429,7 +374,7 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
     front->head_seen = 0;
     front->is_reading_head = false;
     if (n < 0) {
-        refuse_head(front, (enum r2a_err)n);
+        refuse_head(front, (enum r2a_err)n, bytes);
         return bytes.len;
     }
     loop_timer_cancel(&worker->loop, &front->timer);
@@ -440,8 +385,7 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
     front->requests++;
     ex = ex_open(front, &head, slice_of(bytes.ptr, (size_t)n));
     if (ex == NULL) {
-        refuse_raw(front, 503, FAULT_OVERLOAD,
-                   S("the gateway is at its limit of exchanges or memory"));
+        refuse_full(front, bytes);
         return bytes.len;
     }
     if (front->glitches > GLITCHES_MAX)
@@ -533,7 +477,7 @@ static void on_timer(struct timer *timer, uint64_t now_ms)
     if (front->ex || front->is_closing)
         return;
     if (front->is_reading_head) {
-        refuse_raw(front, 408, FAULT_INVALID, S("the request head did not arrive in time"));
+        refuse_late(front, conn_kept(front->conn));
         return;
     }
     front->is_closing = true;

@@ -303,6 +303,30 @@ def test_slow_head():
     gateway.idle()
 
 
+def test_heads_are_refused_in_the_clients_protocol():
+    """A head that is too large, late or malformed still tells its route: the error is worded for it, has an id, and is logged with it."""
+    up, gateway = start(timeouts={'client_header_ms': 400}, limits={'header_bytes': 4096})
+    late = b'host: x\r\nx-slow'
+    for path, head, shape in ((b'/v1/chat/completions', b'', 'openai'), (b'/v1/messages?beta=true', b'', 'anthropic'), (b'/v1/responses', b'', 'openai'), (b'/v1beta/models/m:generateContent?key=SECRET', b'', 'gemini'),
+                              (b'/v1/models', b'anthropic-version: 2023-06-01\r\n', 'anthropic'), (b'/v1/models', b'X-Goog-Api-Key: SECRET\r\n', 'gemini'), (b'/v1beta/nothing', b'', 'gemini'), (b'/' + b'x' * 3000, b'', 'openai')):
+        for name, rest, status in (('large', b'host: x\r\nx-a: ' + b'a' * 5000, 431), ('late', late, 408), ('malformed', b'host : x\r\n\r\n', 400), ('coded', b'host: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n', 501)):
+            with sub(f'{name} {path[:30].decode()} {shape}'):
+                raw = gateway.connect()
+                raw.send(b'POST ' + path + b' HTTP/1.1\r\n' + head + rest)
+                answer = raw.answer()
+                assert answer.status == status or (name == 'coded' and answer.status == 400), answer
+                assert len(answer.headers['x-request-id']) == 28
+                value = answer.json()
+                if shape == 'anthropic':
+                    eq((value['type'], value['request_id'], answer.headers['request-id']), ('error', answer.headers['x-request-id'], answer.headers['x-request-id']))
+                elif shape == 'gemini':
+                    eq((value['error']['code'], type(value['error']['status'])), (answer.status, str))
+                else:
+                    eq(value['error']['type'], 'invalid_request_error')
+                assert until(lambda: any(line.get('id') == answer.headers['x-request-id'] and line['status'] == str(answer.status) and line['method'] == 'POST' for line in gateway.lines()))
+                raw.close()
+
+
 def test_slow_body():
     up, gateway = start(timeouts={'client_header_ms': 600})
     for client, path in (('chat', b'/v1/chat/completions'), ('messages', b'/v1/messages')):

@@ -192,6 +192,11 @@ void conn_read_pause(struct conn *conn);
 /* Goes on; kept bytes are offered in the flush phase of this tick. Also the way to have kept bytes
  * offered again without a pause (the next pipelined request). */
 void conn_read_resume(struct conn *conn);
+/* The bytes on_bytes did not use. */
+static inline struct slice conn_kept(const struct conn *conn)
+{
+    return slice_of(conn->kept + conn->kept_begin, conn->kept_end - conn->kept_begin);
+}
 /* The next `len` bytes of the peer go to `to` instead of on_bytes, without a copy where that pays;
  * on_filled reports. Bytes kept, and those a running on_bytes leaves, count first. `to` is lent
  * until left is 0 or on_released. */
