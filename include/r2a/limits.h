@@ -107,7 +107,8 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 /* --- gateway: what a configuration may say --- */
 #define BODY_BYTES_LIMIT_MAX   1073741824u /* limits.body_bytes, output_bytes: one block of 1 GiB */
 #define CONFIG_PRINT_BYTES_MAX 65536u      /* largest block `check` writes with */
-#define MEMORY_BYTES_LIMIT_MIN 8388608u    /* limits.memory_bytes: less serves nobody */
+#define HELD_BYTES_MAX         65536u /* of a relayed stream before its first content; more -> sent */
+#define MEMORY_BYTES_LIMIT_MIN 8388608u /* limits.memory_bytes: less serves nobody */
 
 /* --- gateway --- */
 #define THREAD_STACK_BYTES    1048576u /* of a worker: several times what the deepest schema needs */

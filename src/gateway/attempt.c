@@ -868,7 +868,7 @@ void ex_on_error_answer(struct exchange *ex, struct slice body)
         return;
     }
     if (ex->is_relay && (ex->credential == NULL || ex->credential->key.len == 0 ||
-                         str_find(body, ex->credential->key) == body.len)) {
+                         !fault_shows(body, ex->credential->key))) {
         failure->error_body = arena_copy(&ex->arena, body);
         failure->error_type = arena_copy(&ex->arena, facts.content_type);
     } else {

@@ -244,7 +244,7 @@ static void on_head(struct call *call, const struct h1_response *head)
     http_body_init(&up->body, (enum http_body_kind)head->body, head->content_length);
     up->can_keep = head->keep_alive && head->body != HTTP_BODY_UNTIL_CLOSE;
     call->state = CALL_BODY;
-    call->status = head->status;
+    call->status = head->status < 600 ? head->status : 500; /* RFC 9110 15: as a 5xx */
     call->is_error = head->status < 200 || head->status > 299;
     framing = framing_of(ex, type);
     call->is_event_stream = framing != NULL;

@@ -60,7 +60,7 @@ void ex_flush(struct exchange *ex)
     if (!ex->is_stream && !ex->is_flowing)
         return; /* a plain answer leaves whole */
     if (!ex->is_head_sent) {
-        if (!ex->has_content && !ex->head_forced && !ex->has_ended)
+        if (!ex->has_content && !ex->head_forced && !ex->has_ended && size < HELD_BYTES_MAX)
             return; /* held: an error may hide behind these bytes */
         ex_send_stream_head(ex);
     }
@@ -311,6 +311,8 @@ void ex_on_frame(struct exchange *ex, const struct frame *frame)
          * later read would bring, is not waited for. */
         if (ex->has_ended && str_ends(frame->raw, S("\n\r")))
             rope_put_char(ex_out(ex), '\n');
+        if (frame->is_open) /* what we took for an event a client would drop */
+            rope_put(ex_out(ex), str_ends(frame->raw, S("\n")) ? S("\n") : S("\n\n"));
         return;
     }
     if (err != R2A_OK && !ex->has_ended && !ex->is_apart) {

@@ -339,6 +339,7 @@ int32_t sse_finish(struct sse *sse, struct frame *frame)
         if (line < len && base[line] != ':')
             read_field(sse, base, line, len);
         err = dispatch(sse, base, len, frame);
+        frame->is_open = frame->kind == FRAME_DATA;
     }
     if (err != R2A_OK)
         return fail(sse, err, len, frame);

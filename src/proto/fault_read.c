@@ -495,3 +495,41 @@ void fault_read(const struct fault_source *source, struct arena *arena, struct f
     fault->param = keep_word(words.param, source, arena);
     read_retry(source, &words, arena, fault);
 }
+
+/* The character at `s` as a JSON string would mean it, where that is one byte; *len bytes long. */
+static char plain_char(struct slice s, size_t *len)
+{
+    uint64_t value;
+
+    *len = 1;
+    if (s.ptr[0] != '\\' || s.len < 2)
+        return s.ptr[0];
+    if (s.ptr[1] != 'u') {
+        *len = 2; /* of what a header may hold, only these two and the slash are escaped so */
+        return s.ptr[1];
+    }
+    if (s.len < 6 || !str_parse_hex_u64(slice_of(s.ptr + 2, 4), &value) || value > 0x7e)
+        return s.ptr[0];
+    *len = 6;
+    return (char)value;
+}
+
+static bool starts_shown(struct slice s, struct slice secret)
+{
+    size_t len;
+
+    for (size_t i = 0; i < secret.len; i++, s = slice_skip(s, len))
+        if (s.len == 0 || plain_char(s, &len) != secret.ptr[i])
+            return false;
+    return true;
+}
+
+bool fault_shows(struct slice body, struct slice secret)
+{
+    if (str_find(body, secret) < body.len) /* also with a backslash of its own */
+        return true;
+    for (size_t i = 0; i < body.len; i++)
+        if (starts_shown(slice_skip(body, i), secret))
+            return true;
+    return false;
+}

@@ -1,9 +1,10 @@
 """The same protocol on both sides: bytes are kept (conversion.md 6), but for the few edits that are allowed."""
 import json
+import time
 
 from mock import anthropic_messages, openai_chat
 
-from harness import (CLIENT_KEY, PROMPT, UP_KEY, Gateway, Reply, calls, cases, chat_stream, eq, message_stream, mock, provider, sub, text, think)
+from harness import (CLIENT_KEY, PROMPT, UP_KEY, Gateway, Reply, calls, cases, chat_stream, eq, message_stream, mock, provider, sse, sub, text, think)
 
 ODD_CHAT = ('{ "messages" : [ {"role":"user","content":"a\\u0062\\/c \\ud83d\\ude00 ' + PROMPT + '", "x_vendor" : [1.0, 1e400, -0, 12345678901234567890]} ],\r\n\t'
             '"model":"MODEL" , "temperature":0.70, "top_k": 5, "unknown": {"deep": [[], {}, null, true, "model"], "model":"not this"}, "seed": 0042e0, "a":1, "a":2 }').replace('0042e0', '42e0')
@@ -145,6 +146,15 @@ def test_error_bytes(case):
     answer = getattr(gateway, method)()
     eq(answer.status, 400)
     assert UP_KEY.encode() not in answer.body, answer.body
+    for key in (UP_KEY.replace('-', '\\u002d'), UP_KEY.replace('S', '\\u0053', 1)):
+        up.default = Reply(status=400, body=b'{"error":{"message":"bad key %s here","type":"invalid_request_error"}}' % key.encode())
+        answer = getattr(gateway, method)()
+        eq(answer.status, 400)
+        assert key not in answer.text and UP_KEY not in answer.text, answer.body
+    for status in (600, 999):  # no status at all: as a 5xx (RFC 9110 15)
+        up.default = Reply(status=status, body=body)
+        answer = getattr(gateway, method)()
+        eq((answer.status, answer.body), (500, body))
     up.default = Reply(status=529, body=b'{"error":{"message":"busy","type":"overloaded_error"}}', headers={'retry-after': '3', 'x-should-retry': 'false'})
     answer = getattr(gateway, method)()
     eq(answer.status, 529)
@@ -193,6 +203,39 @@ def test_forgotten_terminator():
                     up.default = lambda r, dialect=dialect, framing=framing: Reply(events=dialect.stream(text('All of it.'), r)[:-1], framing=framing)
                     answer = gateway.post(ask, {'model': 'm', 'max_tokens': 5, 'stream': True, 'messages': [{'role': 'user', 'content': 'x'}]}, [('anthropic-version', '2023-06-01')])
                     eq(out(answer.events)['text'], 'All of it.')
+
+
+def test_last_event_without_its_blank_line():
+    """What the gateway takes for the end of a stream its client must be able to see: readers of SSE drop an event that no blank line ends."""
+    for kind, check, path, more in (('openai', chat_stream, '/v1/chat/completions', {'stream_options': {'include_usage': True}}), ('anthropic', message_stream, '/v1/messages', {})):
+        up, gateway = start(kind)
+        dialect = openai_chat if kind == 'openai' else anthropic_messages
+        for name, end in (('nothing', b''), ('LF', b'\n'), ('CR', b'\r')):
+            for framing in ('auto', 'close', 'length'):
+                with sub(f'{kind}, {name}, {framing}'):
+                    whole = []
+                    up.default = lambda r: Reply(events=[whole.append(b''.join(dialect.stream(text('All of it.'), r)).rstrip(b'\n') + end) or whole[-1]], framing=framing)
+                    answer = gateway.post(path, {'model': 'm', 'max_tokens': 5, 'stream': True, 'messages': [{'role': 'user', 'content': 'x'}], **more}, [('anthropic-version', '2023-06-01')])
+                    assert answer.body.startswith(whole[-1]), 'the bytes that came'
+                    eq(answer.body[len(whole[-1]):], {'nothing': b'\n\n', 'LF': b'\n', 'CR': b'\n\n'}[name])
+                    eq(check(sse(answer.body.replace(b'\r', b'')))['text'], 'All of it.')
+
+
+def test_much_before_any_content():
+    """An upstream that talks without saying anything: what is held back of it is bounded, and so is what a slow client leaves behind."""
+    up, gateway = start('openai', timeouts={'hold_ms': 60000, 'idle_ms': 60000})
+    base = gateway.memory_used()
+    up.default = Reply(events=[b': ' + b'x' * 5000 + b'\n\n'] * 4000, stall=4000)
+    raw = gateway.connect(receive=4096)
+    raw.request('POST', '/v1/chat/completions', {'model': 'm', 'stream': True, 'messages': [{'role': 'user', 'content': 'x'}]})
+    eq(raw.head().status, 200)
+    most = 0
+    for _ in range(20):
+        most = max(most, gateway.memory_used() - base)
+        time.sleep(0.05)
+    assert most < 2 << 20, most
+    raw.reset()
+    gateway.idle()
 
 
 def test_cut_stream_is_ended_as_an_error():

@@ -1,6 +1,9 @@
 #ifndef R2A_HTTP_FRAME_H
 #define R2A_HTTP_FRAME_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "r2a/core/slice.h"
 
 /* One unit of a stream, however it is framed. Slices borrow from the framing's input or its gather
@@ -15,6 +18,7 @@ enum frame_kind {
 
 struct frame {
     uint8_t kind;      /* enum frame_kind */
+    bool is_open;      /* the stream ended before the event's blank line */
     struct slice name; /* event name, or empty */
     struct slice data; /* payload */
     struct slice head; /* the framing's own header block, if any */

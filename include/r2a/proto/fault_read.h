@@ -26,4 +26,7 @@ struct fault_source {
  * Never fails: without memory the message is a static one. */
 void fault_read(const struct fault_source *source, struct arena *arena, struct fault *fault);
 
+/* Whether `body` shows `secret` (not empty), as it is or with some of it in JSON's escapes. */
+bool fault_shows(struct slice body, struct slice secret);
+
 #endif

@@ -295,3 +295,29 @@ Test(sse, reads_the_vectors_at_any_cut)
         cr_skip_test("no vectors at VECTORS_DIR");
     cr_assert_geq(count, 20);
 }
+
+Test(sse, says_which_event_no_blank_line_ended)
+{
+    static const struct {
+        const char *text;
+        bool is_open;
+    } rows[] = {{"data: a", true},    {"data: a\n", true},   {"data: a\r", true},
+                {": comment", false}, {"event: x\n", false}, {"{\"a\":1", false}};
+    struct mem_budget budget = {.limit = 1u << 20};
+    struct mem *mem = mem_open(&budget, 1u << 20);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct frame frame;
+        struct sse sse;
+
+        sse_init(&sse, mem, FRAME_BYTES_MAX);
+        cr_expect_eq(sse_feed(&sse, S("data: b\n\n"), &frame), 9);
+        cr_expect(!frame.is_open);
+        while (sse_feed(&sse, slice_from_z(rows[i].text), &frame) > 0)
+            cr_assert(!frame.is_open);
+        cr_assert_gt(sse_finish(&sse, &frame), 0, "%s", rows[i].text);
+        cr_expect_eq(frame.is_open, rows[i].is_open, "%s", rows[i].text);
+        sse_free(&sse);
+    }
+    mem_close(mem);
+}

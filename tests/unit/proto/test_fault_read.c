@@ -208,3 +208,28 @@ Test(fault_read, when_to_come_back)
     cr_expect_eq(fault.kind, FAULT_RATE);
     cr_expect_eq(fault.should_retry, 0);
 }
+
+Test(fault_read, a_secret_is_seen_in_any_spelling)
+{
+    static const struct {
+        const char *body, *secret;
+        bool is_shown;
+    } rows[] = {
+        {"key sk-a/b here", "sk-a/b", true},
+        {"key sk-a\\/b here", "sk-a/b", true},
+        {"key \\u0073k\\u002Da/b", "sk-a/b", true},
+        {"sk-a\\\\b", "sk-a\\b", true},
+        {"sk-a\\b", "sk-a\\b", true},
+        {"sk-a\\\"b", "sk-a\"b", true},
+        {"sk-ssk-a", "sk-a", true},
+        {"sk-a/", "sk-a/b", false},
+        {"sk-a\\", "sk-a/", false},
+        {"sk-a\\u00", "sk-a/", false},
+        {"sk-a\\u012f", "sk-a/", false},
+        {"", "s", false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_expect_eq(fault_shows(slice_from_z(rows[i].body), slice_from_z(rows[i].secret)),
+                     rows[i].is_shown, "%s", rows[i].body);
+}
