@@ -728,8 +728,11 @@ static enum r2a_err read_data(struct decoder *d, const struct frame *frame, stru
     event = (struct event){0};
     json_open(&scan, frame->data);
     if (!read_event(&scan, &event)) {
-        /* Some look-alikes end as Chat Completions does. */
-        if (text_is(text_trim(text_plain(frame->data)), S("[DONE]")))
+        struct text words = text_trim(text_plain(frame->data));
+
+        /* Some look-alikes end as Chat Completions does; an empty event keeps a connection alive.
+         */
+        if (text_is(words, S("[DONE]")) || (words.len == 0 && !slice_eq(frame->name, S("error"))))
             return R2A_OK;
         if (slice_eq(frame->name, S("ping")))
             return put_plain(sink, IR_ALIVE, 0);

@@ -547,8 +547,10 @@ static enum r2a_err read_chunk(struct decoder *d, struct slice data, struct ir_s
     if (json_next(&scan) != JSON_OBJECT ||
         !members_read(&scan, names, NAMES, found, NULL, NULL, NULL) ||
         json_next(&scan) != JSON_END) {
-        /* Look-alikes end as Chat Completions does. */
-        if (text_is(text_trim(text_plain(data)), S("[DONE]")))
+        struct text words = text_trim(text_plain(data));
+
+        /* Look-alikes end as Chat Completions does; an empty event keeps a connection alive. */
+        if (text_is(words, S("[DONE]")) || words.len == 0)
             return R2A_OK;
         return put_broken(d, sink, S("upstream sent an event that is not valid JSON"),
                           scan.err == R2A_ERR_JSON_END ? R2A_ERR_TRUNCATED : R2A_ERR_JSON_SYNTAX);

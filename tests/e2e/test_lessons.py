@@ -44,6 +44,7 @@ def test_01_sse_is_parsed_by_bytes():
         events = DIALECTS[kind].stream(text(words, size=6), type('R', (), {'model': 'm', 'json': ask()}))
         whole = b''.join(events)
         for name, data in (('CRLF', whole.replace(b'\n', b'\r\n')), ('CR', whole.replace(b'\n', b'\r')), ('no space', whole.replace(b'data: ', b'data:').replace(b'event: ', b'event:')),
+                           ('empty events', b'data:\n\n' + whole.replace(b'\n\n', b'\n\ndata: \n\n', 3)),
                            ('comments', b': hello\n\n' + whole.replace(b'data: ', b':note\ndata: '))):
             for step in (1, 0) if name == 'CRLF' else (3, 0):
                 up.default = Reply(events=[data], step=step)
