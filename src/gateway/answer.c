@@ -132,6 +132,8 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
         if (fault->retry_after_ms >= 0 && fault->is_upstream && ex->failure &&
             ex->failure->retry_after_ms.len > 0)
             h1_write_id_u64(out, HEADER_RETRY_AFTER_MS, (uint64_t)fault->retry_after_ms);
+        if (fault->kind == FAULT_METHOD && ex->request)
+            h1_write_field(out, S("allow"), slice_from_z(ex->request->match.allow));
         if (fault->should_retry >= 0)
             h1_write_id(out, HEADER_X_SHOULD_RETRY, fault->should_retry ? S("true") : S("false"));
     }

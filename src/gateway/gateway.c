@@ -482,14 +482,25 @@ static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
     return err;
 }
 
+/* Nobody is left to guess why. Always false. */
+static bool lacks_memory(void)
+{
+    log_event(LOG_ERROR, "gateway", "cannot_start", log_kv_err(R2A_ERR_NO_MEMORY),
+              log_kv_z("why", "the system refuses memory or address space, which is reserved ahead "
+                              "and costs nothing until used: lift RLIMIT_AS (ulimit -v) and "
+                              "vm.overcommit_memory=2, or lower limits.memory_bytes and workers"));
+    return false;
+}
+
 static bool open_tls(struct gateway *gateway)
 {
     gateway->trust = load_trust(gateway, gateway->config);
-    if (gateway->trust == NULL || loop_prepare(&gateway->tls_loop) != R2A_OK)
+    if (gateway->trust == NULL)
         return false;
-    gateway->tls_thread = tls_thread_open(&gateway->tls_loop);
+    gateway->tls_thread =
+        loop_prepare(&gateway->tls_loop) == R2A_OK ? tls_thread_open(&gateway->tls_loop) : NULL;
     if (gateway->tls_thread == NULL || start_thread(&gateway->tls_pthread, tls_main, gateway) != 0)
-        return false;
+        return lacks_memory();
     while (atomic_load(&gateway->tls_started) == 0)
         usleep(200);
     if (atomic_load(&gateway->tls_started) < 0) {
@@ -514,6 +525,8 @@ static bool open_control(struct gateway *gateway)
     err = gateway->mem ? loop_prepare(&gateway->loop) : R2A_ERR_NO_MEMORY;
     if (err == R2A_OK)
         err = loop_open(&gateway->loop, &cfg);
+    if (err == R2A_ERR_NO_MEMORY)
+        return lacks_memory();
     if (err != R2A_OK) {
         char why[512] = "";
 
@@ -527,9 +540,9 @@ static bool open_control(struct gateway *gateway)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     if (loop_watch_signals(&gateway->loop, &set, on_signal, gateway) != R2A_OK)
-        return false;
+        return lacks_memory();
     gateway->resolver = resolve_loop_open(&gateway->loop, &(struct resolve_loop_cfg){0});
-    return gateway->resolver != NULL;
+    return gateway->resolver != NULL || lacks_memory();
 }
 
 static bool prepare_workers(struct gateway *gateway)
@@ -547,7 +560,7 @@ static bool prepare_workers(struct gateway *gateway)
     gateway->workers = take_aligned(gateway->workers_count, sizeof(struct worker));
     gateway->pages = take_aligned(gateway->workers_count, sizeof(struct metrics_page));
     if (gateway->workers == NULL || gateway->pages == NULL)
-        return false;
+        return lacks_memory();
     for (uint32_t i = 0; i < gateway->workers_count; i++) {
         struct worker *worker = &gateway->workers[i];
 
@@ -562,7 +575,7 @@ static bool prepare_workers(struct gateway *gateway)
         worker->audit.bytes[1] = malloc(AUDIT_BUFFER_BYTES);
         if (worker->mem == NULL || worker->audit.bytes[0] == NULL ||
             worker->audit.bytes[1] == NULL || loop_prepare(&worker->loop) != R2A_OK)
-            return false;
+            return lacks_memory();
     }
     return true;
 }
@@ -603,8 +616,10 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     loop_block_signals();
     raise_descriptors();
     forbid_core_files();
-    if (gateway == NULL)
+    if (gateway == NULL) {
+        lacks_memory();
         return 1;
+    }
     gateway->config = config;
     gateway->flags = flags;
     gateway->started_ms = clock_mono_ms();
@@ -617,8 +632,12 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     gateway->vault = vault_open(VAULT_BYTES);
     gateway->catalog = catalog_open();
     if (gateway->board == NULL || gateway->vault == NULL || gateway->catalog == NULL ||
-        !board_config(gateway->board, config) || !open_control(gateway) ||
-        !prepare_workers(gateway) || !open_tls(gateway) || !listens_open(gateway))
+        !board_config(gateway->board, config)) {
+        lacks_memory();
+        return 1;
+    }
+    if (!open_control(gateway) || !prepare_workers(gateway) || !open_tls(gateway) ||
+        !listens_open(gateway))
         return 1;
     for (; started < gateway->workers_count; started++) {
         struct worker *worker = &gateway->workers[started];

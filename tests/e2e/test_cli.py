@@ -2,11 +2,12 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
 
-from harness import BIN, CLIENT_KEY, Gateway, Raw, UP_KEY, chat_stream, cleanup, eq, folder, mock, provider, refused_port, run, sub, until
+from harness import BIN, CLIENT_KEY, FLAVOUR, Gateway, Raw, Skip, UP_KEY, chat_stream, cleanup, eq, folder, mock, provider, refused_port, run, sub, until
 
 
 def write(content, name='ring2api.json'):
@@ -242,6 +243,17 @@ def test_port_taken():
     done = run('--port', str(other.getsockname()[1]), timeout=8)
     eq(done.returncode, 1, done.stderr)
     assert str(other.getsockname()[1]) in done.stderr + done.stdout
+
+
+def test_address_space_refused():
+    """What cannot start says why."""
+    if FLAVOUR in ('asan', 'tsan'):
+        raise Skip('sanitizers need address space themselves')
+    for megabytes in (60, 200):
+        with sub(f'{megabytes} MB'):
+            done = subprocess.run([BIN, '--port', '0'], cwd=folder(), capture_output=True, text=True, timeout=10, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)))
+            eq(done.returncode, 1, done.stderr)
+            assert 'cannot_start' in done.stderr and 'RLIMIT_AS' in done.stderr, done.stderr
 
 
 def test_sample_configuration():
