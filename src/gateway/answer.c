@@ -63,16 +63,17 @@ static void write_connection(struct exchange *ex, struct rope *out)
 void ex_send_stream_head(struct exchange *ex)
 {
     struct rope *out;
-    bool has_length;
+    bool has_length, has_body;
 
     if (ex->front == NULL || ex->is_head_sent)
         return;
     out = conn_out(ex->front->conn);
     settle_keep_alive(ex);
     ex->status = ex->is_flowing && !ex->is_stream ? ex->call.status : 200;
-    has_length = ex->is_flowing && ex->call.has_length;
-    ex->is_chunked = !ex->is_http10 && !has_length;
-    if (!ex->is_chunked && !has_length)
+    has_body = ex->status != 204; /* RFC 9110 8.6: then no length either */
+    has_length = has_body && ex->is_flowing && ex->call.has_length;
+    ex->is_chunked = !ex->is_http10 && !has_length && has_body;
+    if (!ex->is_chunked && !has_length && has_body)
         ex->keep_alive = false;
     h1_write_status(out, ex->status);
     if (ex->is_stream && ex->brief->shape == BRIEF_SSE)

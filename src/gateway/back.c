@@ -211,8 +211,8 @@ void call_on_upstream(struct call *call, struct upstream *upstream)
  * may have asked for an array, which only a relay gets: else the upstream was asked for events. */
 static const struct framing *framing_of(const struct exchange *ex, struct slice type)
 {
-    if (ex->call.is_error)
-        return NULL;
+    if (ex->call.is_error || ex->operation == ROUTE_PASS)
+        return NULL; /* what is passed on is not cut: its type goes with it */
     if (http_media_type_is(type, S("text/event-stream")))
         return &framing_sse;
     if (ex->is_relay && ex->is_stream && ex->brief->shape == BRIEF_JSON_ARRAY &&

@@ -74,7 +74,8 @@ static void rearm_deadline(struct exchange *ex)
         arm_deadline(ex, ex->timeouts.connect_ms);
         break;
     case DEADLINE_IDLE:
-        arm_deadline(ex, ex->timeouts.idle_ms);
+        arm_deadline(ex,
+                     pass_awaits_client(ex) ? ex->timeouts.client_header_ms : ex->timeouts.idle_ms);
         break;
     case DEADLINE_FIRST_BYTE:
         /* from the first byte on it is silence that counts */
@@ -461,6 +462,15 @@ static void fail_timeout(struct exchange *ex, struct slice message, enum fault_p
     ex_on_attempt_failed(ex, &fault);
 }
 
+static void refuse_late_body(struct exchange *ex)
+{
+    ex->keep_alive = false;
+    ex->ended_by = 'c';
+    ex->ended_in = 'R';
+    call_cancel(ex);
+    ex_refuse(ex, FAULT_INVALID, 408, S("the request body did not arrive in time"));
+}
+
 static void on_deadline(struct timer *timer, uint64_t now_ms)
 {
     struct exchange *ex = container_of(timer, struct exchange, deadline);
@@ -469,10 +479,7 @@ static void on_deadline(struct timer *timer, uint64_t now_ms)
     switch ((enum ex_state)ex->state) {
     case EX_HEAD:
     case EX_BODY:
-        ex->keep_alive = false;
-        ex->ended_by = 'c';
-        ex->ended_in = 'R';
-        ex_refuse(ex, FAULT_INVALID, 408, S("the request body did not arrive in time"));
+        refuse_late_body(ex);
         break;
     case EX_QUEUE:
         if (ex->operation == ROUTE_MODELS || ex->operation == ROUTE_MODEL)
@@ -484,6 +491,10 @@ static void on_deadline(struct timer *timer, uint64_t now_ms)
         fail_timeout(ex, S("connecting to the upstream took too long"), FAULT_PHASE_CONNECT);
         break;
     case EX_SEND:
+        if (pass_awaits_client(ex)) {
+            refuse_late_body(ex);
+            break;
+        }
         fail_timeout(ex, S("the upstream does not take the request"), FAULT_PHASE_SEND);
         break;
     case EX_WAIT:

@@ -182,7 +182,11 @@ static void begin_body(struct exchange *ex, const struct h1_request *head)
     if (embed_must_gather(ex))
         ex->operation = request->match.op = ROUTE_EMBED;
     if (request->match.op == ROUTE_PASS) {
-        pass_begin(ex, head);
+        if (request->body_wire.kind == HTTP_BODY_LENGTH &&
+            request->body_wire.left > ex->config->limits.body_bytes)
+            refuse_large(ex);
+        else
+            pass_begin(ex, head);
         return;
     }
     if (!place_body(ex))

@@ -40,11 +40,15 @@ static bool find_in_json(struct slice prefix, bool is_whole, struct slice *raw, 
 /* RFC 7578: a part named "model", its value up to the line end. */
 static bool find_in_form(struct slice prefix, struct slice *raw, struct slice *text)
 {
-    size_t name = str_find(prefix, S("name=\"model\""));
+    const struct slice mark = S("name=\"model\"");
+    size_t name = str_find(prefix, mark);
     struct slice rest;
     size_t begin;
 
-    if (name == prefix.len)
+    /* a file of that name is something else */
+    while (name < prefix.len && name > 0 && char_is_alnum(prefix.ptr[name - 1]))
+        name += mark.len + str_find(slice_skip(prefix, name + mark.len), mark);
+    if (name >= prefix.len)
         return false;
     rest = slice_skip(prefix, name);
     begin = str_find(rest, S("\r\n\r\n"));
@@ -86,13 +90,13 @@ static bool look_for_model(struct exchange *ex)
     if (pass->model.len > 0)
         return true; /* of the query */
     if (pass_find_model(type, prefix, is_whole, &raw, &text)) {
-        if (!text_to_plain(text_escaped(text), &ex->arena, &pass->model))
+        pass->is_form = raw.len == text.len; /* not quoted */
+        if (!text_to_plain(pass->is_form ? text_plain(text) : text_escaped(text), &ex->arena,
+                           &pass->model))
             return true;
         pass->model = arena_copy(&ex->arena, pass->model);
-        if (raw.len > text.len) {
-            pass->model_at = raw.ptr;
-            pass->model_size = raw.len;
-        }
+        pass->model_at = raw.ptr;
+        pass->model_size = raw.len;
         return true;
     }
     return is_whole || pass->len == PASS_PREFIX_BYTES;
@@ -220,6 +224,15 @@ void pass_on_upstream_writable(struct exchange *ex)
         return;
     pass->is_held = false;
     conn_read_resume(ex->front->conn);
+    ex_touch(ex);
+}
+
+bool pass_awaits_client(const struct exchange *ex)
+{
+    const struct ex_request *request = ex->request;
+
+    return ex->state == EX_SEND && request && request->pass && request->pass->is_sent &&
+           !request->pass->is_held && !request->body_wire.is_complete;
 }
 
 /* The prefix, with the model as the target calls it. Its difference in length is in *delta. */
@@ -237,7 +250,10 @@ static void put_prefix(struct exchange *ex, struct pass *pass, struct rope *pref
         return;
     }
     rope_put(prefix, slice_between(bytes.ptr, pass->model_at));
-    text_write_string(prefix, text_plain(ex->target.model));
+    if (pass->is_form)
+        rope_put(prefix, ex->target.model);
+    else
+        text_write_string(prefix, text_plain(ex->target.model));
     rope_put(prefix, slice_between(pass->model_at + pass->model_size, bytes.ptr + bytes.len));
 }
 

@@ -17,9 +17,10 @@ struct pass {
     bool is_sent;         /* the prefix went upstream: bytes now flow straight through */
     bool is_held;         /* the client waits: no connection yet, or the upstream is slow */
     struct slice model;   /* as asked, plain; empty: none found */
-    const char *model_at; /* where its JSON string stands in the prefix, quotes included; NULL:
-                             nowhere to edit */
+    const char *model_at; /* where it stands in the prefix: a JSON string with its quotes, or a
+                             form's bare value; NULL: nowhere to edit */
     size_t model_size;
+    bool is_form;
 };
 
 /* The head is read and authorised: begins to take the body. */
@@ -28,6 +29,8 @@ void pass_begin(struct exchange *ex, const struct h1_request *head);
 size_t pass_on_body(struct exchange *ex, struct slice bytes);
 /* The upstream connection is there: the request's head and what was kept of the body. */
 void pass_write_request(struct exchange *ex, struct rope *out);
+/* Whether the rest of the body is what is waited for: else it is the upstream. */
+bool pass_awaits_client(const struct exchange *ex);
 /* The upstream took what was waiting. */
 void pass_on_upstream_writable(struct exchange *ex);
 void pass_free(struct exchange *ex);

@@ -65,6 +65,13 @@ def test_multipart():
                 body = form(b'whisper-1', size)
                 eq(gateway.post(path, body, head).status, 200)
                 eq((up.seen[-1].path, up.seen[-1].body == body, up.seen[-1].headers['content-type']), (path, True, head[0][1]))
+    for gate, sent in (({'routes': [{'model': 'alias', 'to': ['up/real']}]}, b'alias'), ({}, b'up/real')):
+        with sub(f'called otherwise upstream: {sent}'):  # only its value changes, not what looks like it
+            other, named = start(**gate)
+            rest = b'--XX\r\ncontent-disposition: form-data; name="file"; filename="model"\r\n\r\nalias\r\n'
+            eq(named.post('/v1/audio/transcriptions', rest + form(sent, 30000), head).status, 200)
+            body = other.seen[-1].body
+            assert body.startswith(rest + form(b'real', 0)[:60]) and len(body) == len(rest + form(b'real', 30000)), body[:300]
     body = form(None, 100000)
     eq(gateway.post('/v1/audio/transcriptions?model=whisper-2', body, head).status, 200, 'named by the query')
     assert up.seen[-1].body == body
@@ -93,6 +100,42 @@ def test_binary_answers_flow():
     except (AssertionError, OSError):
         answer = None
     assert answer is None or answer.status != 200, 'a cut answer passed for whole'
+    gateway.idle()
+
+
+def test_types_and_lengths():
+    """What an answer says of itself goes on, a stream's type too; 204 has no length."""
+    up, gateway = start()
+    up.default = Reply(events=[b'data: {"text":"a"}\n\n', b'data: [DONE]\n\n'])
+    answer = gateway.post('/v1/completions', b'{"model":"m","stream":true}')
+    eq((answer.headers['content-type'], answer.body), ('text/event-stream; charset=utf-8', b'data: {"text":"a"}\n\ndata: [DONE]\n\n'))
+    up.default = Reply(garbage=b'HTTP/1.1 204 No Content\r\n\r\n')
+    raw = gateway.connect()
+    for _ in range(2):
+        raw.request('POST', '/v1/moderations', b'{"model":"m"}')
+        answer = raw.answer()
+        eq((answer.status, answer.headers.get('content-length'), answer.headers.get('transfer-encoding')), (204, None, None))
+
+
+def test_uploads_that_stall():
+    """Who does not send is told so, at client_header_ms; who says too much ahead is refused before anything goes upstream."""
+    up, gateway = start(timeouts={'client_header_ms': 500, 'idle_ms': 20000}, limits={'body_bytes': 200000})
+    head = b'POST /v1/audio/transcriptions?model=m HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n'
+    for name, rest in (('length', b'content-length: 100000\r\n\r\n' + b'x' * 30000), ('chunked', b'transfer-encoding: chunked\r\n\r\n7000\r\n' + b'x' * 0x7000 + b'\r\n')):
+        with sub(name):
+            raw = gateway.connect()
+            at = time.monotonic()
+            raw.send(head + rest)
+            assert up.wait(lambda m: m.count() > 0), 'it flows'
+            eq(raw.answer().status, 408)
+            assert 0.4 < time.monotonic() - at < 3 * SLOW_BUILD
+            assert raw.ends()
+            assert until(lambda: up.open == 0), 'the upstream was not told'
+            up.seen.clear()
+    raw = gateway.connect()
+    raw.send(head + b'content-length: 200001\r\n\r\n')
+    eq(raw.answer().status, 413)
+    eq(up.count(), 0)
     gateway.idle()
 
 
