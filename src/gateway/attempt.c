@@ -817,9 +817,9 @@ void ex_on_answer(struct exchange *ex, const struct h1_response *head)
     }
     if (ex->operation == ROUTE_EMBED)
         return;
-    if (ex->is_relay && ex->is_stream != call->is_event_stream) {
-        /* An upstream that ignored `stream`: its answer is said again in the shape that was asked
-         * for. */
+    if (ex->is_relay && (ex->is_stream != call->is_event_stream || call->is_otherwise_cut)) {
+        /* An upstream that ignored `stream`, or what was said about its form: its answer is said
+         * again in the shape that was asked for. */
         ex->is_relay = false;
         ex->brief->is_relay = false;
     }

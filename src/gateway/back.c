@@ -248,6 +248,8 @@ static void on_head(struct call *call, const struct h1_response *head)
     call->is_error = head->status < 200 || head->status > 299;
     framing = framing_of(ex, type);
     call->is_event_stream = framing != NULL;
+    call->is_otherwise_cut =
+        framing == &framing_sse && ex->is_stream && ex->brief->shape == BRIEF_JSON_ARRAY;
     if (!call->is_event_stream || call->is_error)
         call->content_type = arena_copy(&ex->arena, slice_head(type, CONTENT_TYPE_BYTES_MAX));
     if ((call->coding = keep_coding(ex, coding)) == NULL && coding.len > 0) {

@@ -39,7 +39,8 @@ struct call {
     bool is_document_kept; /* the document's memory is lent to the client's connection */
     bool is_paused;        /* the client is slow: reading stopped */
     bool is_event_stream;
-    bool has_length; /* of the answer's body */
+    bool is_otherwise_cut; /* events, where the client's own protocol was asked for an array */
+    bool has_length;       /* of the answer's body */
     uint64_t length;
     struct slice content_type;  /* of an answer that is no event stream, cut; in the arena */
     const struct slice *coding; /* of an answer passed on as it is; in the arena; NULL: none */

@@ -250,6 +250,17 @@ def test_gemini_array():
             eq(gemini_answer(value)['text'], 'In an array, element by element.')
 
 
+def test_gemini_array_from_events():
+    """A look-alike that sends events whatever was asked: the client still gets its array."""
+    up = mock()
+    gateway = Gateway(providers={'up': provider(up, 'gemini')}, default_provider='up')
+    chunk = b'{"candidates":[{"content":{"role":"model","parts":[{"text":"%s"}]}%s,"index":0}],"modelVersion":"m"}'
+    up.default = Reply(events=[b'data: ' + chunk % (b'One ', b'') + b'\n\n', b'data: ' + chunk % (b'two', b',"finishReason":"STOP"') + b'\n\n'], headers={'content-type': 'text/event-stream'})
+    answer = gateway.post('/v1beta/models/m:streamGenerateContent', {'contents': [{'role': 'user', 'parts': [{'text': 'x'}]}]})
+    eq((answer.status, answer.headers['content-type']), (200, 'application/json'))
+    eq(gemini_answer(answer.json())['text'], 'One two')
+
+
 def test_gemini_paths():
     """Slashes and colons in ids, with and without models/, /v1 and /v1beta, escaped, the key in the query."""
     up = mock()
