@@ -108,6 +108,7 @@ _Static_assert(HEAD_BYTES_MAX <= RX_SEGMENT_BYTES, "a head always fits one segme
 #define BODY_BYTES_LIMIT_MAX   1073741824u /* limits.body_bytes, output_bytes: one block of 1 GiB */
 #define CONFIG_PRINT_BYTES_MAX 65536u      /* largest block `check` writes with */
 #define HELD_BYTES_MAX         65536u /* of a relayed stream before its first content; more -> sent */
+#define MEMORY_SPARE_SHARE     32u    /* this part of it is for heads and refusals only */
 #define MEMORY_BYTES_LIMIT_MIN 8388608u /* limits.memory_bytes: less serves nobody */
 
 /* --- gateway --- */

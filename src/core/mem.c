@@ -115,7 +115,7 @@ static void note_peak(struct mem_budget *budget, uint64_t used)
 }
 
 /* The slow half: asks the shared counter for what is needed, and for a credit if there is one. */
-static bool charge_shared(struct mem *mem, size_t bytes)
+static bool charge_shared(struct mem *mem, size_t bytes, uint64_t spare)
 {
     struct mem_budget *budget = mem->budget;
     uint64_t need = bytes - mem->credit;
@@ -125,7 +125,7 @@ static bool charge_shared(struct mem *mem, size_t bytes)
     do {
         grant = need + mem->credit_max;
         if (budget->limit != 0) {
-            uint64_t left = budget->limit > used ? budget->limit - used : 0;
+            uint64_t left = budget->limit > used + spare ? budget->limit - used - spare : 0;
 
             if (left < need) {
                 atomic_fetch_add_explicit(&budget->refused, 1, memory_order_relaxed);
@@ -141,11 +141,12 @@ static bool charge_shared(struct mem *mem, size_t bytes)
     return true;
 }
 
-static bool charge(struct mem *mem, size_t bytes)
+/* `spare`: what must be left over. */
+static bool charge(struct mem *mem, size_t bytes, uint64_t spare)
 {
     if (mem->credit >= bytes)
         mem->credit -= bytes;
-    else if (!charge_shared(mem, bytes))
+    else if (!charge_shared(mem, bytes, spare))
         return false;
     mem->charged += bytes;
     return true;
@@ -168,7 +169,7 @@ static void uncharge(struct mem *mem, size_t bytes)
 
 bool mem_charge(struct mem *mem, size_t bytes)
 {
-    return charge(mem, bytes);
+    return charge(mem, bytes, mem->budget->spare);
 }
 
 static size_t credit_max(const struct mem_budget *budget)
@@ -480,7 +481,7 @@ void *mem_take(struct mem *mem, size_t size)
         atomic_fetch_add_explicit(&mem->budget->refused, 1, memory_order_relaxed);
         return NULL;
     }
-    if (!charge(mem, class_bytes(class)))
+    if (!charge(mem, class_bytes(class), size > MEM_SPARE_BLOCK_BYTES ? mem->budget->spare : 0))
         return NULL;
     block = block_take(mem, class, size);
     if (__builtin_expect(block == NULL, 0)) {

@@ -97,6 +97,24 @@ void ex_send_stream_head(struct exchange *ex)
     conn_flush(ex->front->conn);
 }
 
+/* There is no room for the answer: for a short error there still may be. */
+static uint16_t word_lack_of_memory(struct exchange *ex, struct rope *body)
+{
+    struct fault fault =
+        fault_of(FAULT_OVERLOAD, S("the gateway is at its memory limit; try again"));
+    uint16_t status;
+
+    fault.request_id = ex->id;
+    ex->error = "NO_MEMORY";
+    ex->ended_by = 'R';
+    ex->ended_in = ex_phase_letter(ex);
+    rope_clear(body);
+    status = (ex->client ? ex->client : &proto_openai_chat)->error_body(&fault, body);
+    if (body->err != R2A_OK)
+        rope_clear(body);
+    return status;
+}
+
 static void answer(struct exchange *ex, uint16_t status, struct slice content_type,
                    struct rope *body, const struct fault *fault, struct slice extra)
 {
@@ -108,10 +126,8 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
         return;
     }
     if (body->err != R2A_OK) {
-        rope_clear(body);
-        status = 503;
-        content_type = (struct slice){0};
-        ex->error = "NO_MEMORY";
+        status = word_lack_of_memory(ex, body);
+        content_type = S("application/json");
     }
     out = conn_out(ex->front->conn);
     before = out->bytes;

@@ -24,8 +24,13 @@ static struct exchange *exchange_of(struct call *call)
 static void fail(struct call *call, enum r2a_err err, enum fault_phase phase, struct slice message)
 {
     struct exchange *ex = exchange_of(call);
-    struct fault fault =
-        fault_of(err == R2A_ERR_TIMEOUT ? FAULT_TIMEOUT : FAULT_BAD_GATEWAY, message);
+    bool is_ours =
+        err == R2A_ERR_NO_MEMORY ||
+        (err == R2A_ERR_LIMIT && phase == FAULT_PHASE_CONNECT); /* no slot for one more */
+    struct fault fault = fault_of(err == R2A_ERR_TIMEOUT ? FAULT_TIMEOUT
+                                  : is_ours              ? FAULT_OVERLOAD
+                                                         : FAULT_BAD_GATEWAY,
+                                  message);
 
     fault.err = err;
     fault.phase = (uint8_t)phase;

@@ -627,6 +627,7 @@ int gateway_run(struct config *config, const struct config_flags *flags)
     gateway->reap_timer.fn = on_reap_timer;
     gateway->budget.limit =
         config->limits.memory_bytes ? config->limits.memory_bytes : memory_half();
+    gateway->budget.spare = gateway->budget.limit / MEMORY_SPARE_SHARE;
     apply_log(config);
     gateway->board = board_open();
     gateway->vault = vault_open(VAULT_BYTES);

@@ -532,3 +532,50 @@ def test_memory_limit():
     assert values['ring2api_memory_used_bytes'] < 1048576 and values['ring2api_memory_peak_bytes'] <= 33554432, values
     assert values['ring2api_memory_refused_total'] >= 1
     eq(gateway.post('/v1/chat/completions', CHAT).status, 200)
+
+
+def test_memory_refusals_are_answers():
+    """At the memory limit everybody hears so in the own protocol, 503 (Anthropic: 529): no bare end of a connection, no empty body, no 502 that blames the upstream."""
+    up, gateway = start(limits={'memory_bytes': 8388608}, timeouts={'client_header_ms': 20000, 'first_byte_ms': 60000})
+    up.on('quiet', Reply(wait=30))
+
+    def body(model, size):
+        return {'model': model, 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'x' * size}]}
+    holders = []
+    for size in (3000000, 2000000, 800000, 400000, 200000, 100000, 50000, 30000, 30000, 30000):  # what is left would take no further body
+        raw = gateway.connect(timeout=15)
+        raw.request('POST', '/v1/chat/completions', body('quiet', size))
+        holders.append(raw)
+    time.sleep(0.5)
+    refused = 0
+    for _ in range(8):
+        for path, status in (('/v1/chat/completions', 503), ('/v1/messages', 529)):
+            for size in (2500000, 700000):
+                raw = gateway.connect(timeout=15)
+                try:
+                    raw.request('POST', path, body('m', size))
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                answer = raw.answer()
+                if answer.status != 200:
+                    eq(answer.status, status)
+                    error = answer.json()['error']
+                    assert 'memory' in error['message'], answer
+                    refused += 1
+                raw.close()
+    assert refused >= 16, refused
+    for raw in holders:
+        raw.reset()
+    gateway.idle()
+    eq(gateway.post('/v1/chat/completions', CHAT).status, 200)
+
+
+def test_memory_lacking_for_an_answer():
+    """An answer that finds no memory is 503, not the upstream's fault."""
+    up, gateway = start(limits={'memory_bytes': 8388608, 'output_bytes': 33554432})
+    up.on('m', Reply(turn=text('word ' * 2000000)))
+    for path, status in (('/v1/chat/completions', 503), ('/v1/messages', 529), ('/v1/responses', 503)):
+        with sub(path):
+            answer = gateway.post(path, {'model': 'm', 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'x'}]} if 'responses' not in path else {'model': 'm', 'input': 'x'})
+            eq((answer.status, 'memory' in answer.json()['error']['message']), (status, True), answer.text[:300])
+    gateway.idle()

@@ -23,8 +23,12 @@ struct mem_budget {
                                  without blocks in use has charged exactly nothing */
     _Atomic uint64_t peak;    /* highest `used` */
     uint64_t limit;           /* bytes; 0: none */
+    uint64_t spare;           /* the last of them, for blocks of up to MEM_SPARE_BLOCK_BYTES only:
+                                 who is refused memory can still be told so */
     _Atomic uint64_t refused; /* times that mem_take, mem_charge or mem_reserve said no */
 };
+
+#define MEM_SPARE_BLOCK_BYTES 4096u
 
 struct mem; /* opaque; lives in the memory it manages */
 

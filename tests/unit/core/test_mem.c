@@ -143,6 +143,32 @@ Test(mem, the_budget_refuses_exactly_at_its_limit)
     mem_close(mem);
 }
 
+Test(mem, the_spare_is_for_small_blocks)
+{
+    struct mem_budget budget = {.limit = 20 * 4096, .spare = 4 * 4096};
+    struct mem *mem = mem_open(&budget, MIB);
+    void *large, *small[4];
+    void *reserved = mem_reserve(mem, MIB);
+
+    cr_assert_null(mem_take(mem, 128 * 1024));
+    cr_assert_not_null(large = mem_take(mem, 65536));
+    cr_assert_null(mem_take(mem, 4097));
+    cr_assert_not(mem_charge(mem, 1));
+    for (int i = 0; i < 4; i++)
+        cr_assert_not_null(small[i] = mem_take(mem, MEM_SPARE_BLOCK_BYTES), "block %d", i);
+    cr_assert_null(mem_take(mem, 1));
+    cr_assert_eq(atomic_load(&budget.peak), 20 * 4096);
+    mem_give(mem, large, 65536);
+    cr_assert_not(mem_charge(mem, 65536)); /* what is in use of the spare is to be left over too */
+    cr_assert(mem_charge(mem, 49152));
+    cr_assert_not(mem_charge(mem, 1));
+    mem_unreserve(mem, reserved, MIB, 49152);
+    for (int i = 0; i < 4; i++)
+        mem_give(mem, small[i], MEM_SPARE_BLOCK_BYTES);
+    cr_assert_eq(atomic_load(&budget.used), 0);
+    mem_close(mem);
+}
+
 Test(mem, threads_share_one_budget)
 {
     struct mem_budget budget = {.limit = 8 * 4096};
