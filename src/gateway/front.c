@@ -444,6 +444,11 @@ static void on_eof(struct conn *conn)
         return; /* `Connection: close` and the end came with the request: it waits for its answer */
     if (ex && ex->state == EX_LAST)
         return; /* it may half-close while the last bytes are on their way */
+    if (ex == NULL && conn_kept(conn).len > 0 && !front->is_reading_head) {
+        if (!conn_is_congested(conn)) /* else on_writable does */
+            conn_read_resume(conn);
+        return; /* further requests came before the end, which is told again behind them */
+    }
     conn_close(conn);
     front->is_closing = true;
     front_conn_gone(front);

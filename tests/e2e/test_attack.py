@@ -192,6 +192,21 @@ def test_pipelined_close():
     eq(len(gateway.lines()), 1)
 
 
+def test_pipelining_then_the_end():
+    """Requests that came whole before the client's end of input are answered, the unfinished one behind them is not."""
+    up, gateway = start()
+    for tail in (b'', b'GET /hea'):
+        for ask, count in ((b'GET /health HTTP/1.1\r\nhost: x\r\n\r\n', 20), (b'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n', 100)):
+            with sub(f'{ask[:12]} {tail}'):
+                raw = gateway.connect()
+                raw.send(ask * count + tail)
+                raw.half_close()
+                for _ in range(count):
+                    eq(raw.answer('GET').status, 200)
+                eq(raw.rest(), b'')
+    gateway.idle()
+
+
 def test_pipelining_without_reading():
     """Who asks on and on and reads nothing costs a bounded amount; what was asked is answered, in order, once it reads."""
     up, gateway = start()
