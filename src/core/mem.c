@@ -114,7 +114,8 @@ static void note_peak(struct mem_budget *budget, uint64_t used)
         ;
 }
 
-/* The slow half: asks the shared counter for what is needed, and for a credit if there is one. */
+/* The slow half: leaving `spare` over, asks the shared counter for what is needed, and for a credit
+ * if there is one. */
 static bool charge_shared(struct mem *mem, size_t bytes, uint64_t spare)
 {
     struct mem_budget *budget = mem->budget;
@@ -141,12 +142,11 @@ static bool charge_shared(struct mem *mem, size_t bytes, uint64_t spare)
     return true;
 }
 
-/* `spare`: what must be left over. */
-static bool charge(struct mem *mem, size_t bytes, uint64_t spare)
+static bool charge(struct mem *mem, size_t bytes)
 {
     if (mem->credit >= bytes)
         mem->credit -= bytes;
-    else if (!charge_shared(mem, bytes, spare))
+    else if (!charge_shared(mem, bytes, bytes > MEM_SPARE_BLOCK_BYTES ? mem->budget->spare : 0))
         return false;
     mem->charged += bytes;
     return true;
@@ -169,7 +169,12 @@ static void uncharge(struct mem *mem, size_t bytes)
 
 bool mem_charge(struct mem *mem, size_t bytes)
 {
-    return charge(mem, bytes, mem->budget->spare);
+    if (mem->credit >= bytes)
+        mem->credit -= bytes;
+    else if (!charge_shared(mem, bytes, mem->budget->spare))
+        return false;
+    mem->charged += bytes;
+    return true;
 }
 
 static size_t credit_max(const struct mem_budget *budget)
@@ -481,7 +486,7 @@ void *mem_take(struct mem *mem, size_t size)
         atomic_fetch_add_explicit(&mem->budget->refused, 1, memory_order_relaxed);
         return NULL;
     }
-    if (!charge(mem, class_bytes(class), size > MEM_SPARE_BLOCK_BYTES ? mem->budget->spare : 0))
+    if (!charge(mem, class_bytes(class)))
         return NULL;
     block = block_take(mem, class, size);
     if (__builtin_expect(block == NULL, 0)) {
