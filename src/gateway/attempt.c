@@ -409,7 +409,7 @@ static bool encode_request(struct exchange *ex, struct fault *fault)
     if (ex->lent > 0)
         rope_append(&request->retired, &request->encoded); /* an ending connection still reads it */
     rope_clear(&request->encoded);
-    memset(&request->loss, 0, sizeof(request->loss));
+    loss_empty(&request->loss);
     if (ex->operation == ROUTE_EMBED) {
         err = embed_encode(ex, fault);
         if (err != R2A_OK && err != R2A_ERR_NO_MEMORY)

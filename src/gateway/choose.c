@@ -341,7 +341,12 @@ void route_choose(const struct config *config, struct board *board,
     struct choice choice = {.config = config, .asked = model, .model = model, .plan = plan};
     const struct provider_instance *provider = prefix;
 
-    *plan = (struct route_plan){.verdict = ROUTE_PLAN_OK};
+    plan->count = 0;
+    plan->route = NULL;
+    plan->timeouts = config->timeouts;
+    plan->strict = 0;
+    plan->verdict = ROUTE_PLAN_OK;
+    plan->subject = (struct slice){0};
     if (config->default_model.id.len > 0 && (config->default_model.is_forced || model.len == 0))
         choice.model = config->default_model.id;
     if (provider == NULL && model_provider.len > 0) {

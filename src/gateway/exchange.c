@@ -150,11 +150,16 @@ struct exchange *ex_new(struct worker *worker, struct config *config)
     ex->first_token_ms = -1;
     ex->ended_by = '-';
     ex->ended_in = '-';
-    ex->request = arena_take_zero(&arena, sizeof(*ex->request));
+    ex->request = arena_take(&arena, sizeof(*ex->request));
     if (ex->request == NULL) {
         free_now(ex);
         return NULL;
     }
+    memset(ex->request, 0, offsetof(struct ex_request, memo));
+    ex->request->memo.count = 0;
+    relay_peek_empty(&ex->request->peek);
+    ex->request->plan.count = 0;
+    loss_empty(&ex->request->loss);
     ex->request->arena = arena;
     ex->request->encoded.mem = worker->mem;
     ex->request->retired.mem = worker->mem;

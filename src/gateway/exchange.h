@@ -54,8 +54,6 @@ struct ex_request {
         body_charged; /* a reserved range's bytes so far; taken whole when is_reserved is false */
     bool is_reserved;
     struct http_body body_wire;
-    struct json_memo memo;
-    struct relay_peek peek;
     struct ir_tape tape;
     bool is_decoded;     /* the tape is filled */
     struct pass *pass;   /* ROUTE_PASS: the body flows; else NULL */
@@ -63,11 +61,16 @@ struct ex_request {
     struct rope encoded; /* for the current target; serves retries to it */
     const struct provider_instance *encoded_for;
     struct slice encoded_model;
-    struct route_plan plan;
-    struct loss loss;
     struct echo echo;
     struct timer echo_timer; /* no upstream: when the next word is due */
     struct ex_recall recall;
+
+    /* Lists with their counts. Zeroing their rooms at each request would cost more than filling
+     * them: only what stands above is zero at first, and these are empty. */
+    struct json_memo memo;
+    struct relay_peek peek;
+    struct route_plan plan;
+    struct loss loss;
 };
 
 /* What the client's head says; empty when it has no such field. Most of what is asked for is

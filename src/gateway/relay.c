@@ -84,7 +84,7 @@ enum r2a_err relay_peek(const struct proto *proto, struct slice body, struct rel
     uint64_t offset = 0;
     enum r2a_err err;
 
-    memset(peek, 0, sizeof(*peek));
+    relay_peek_empty(peek);
     while (proto->edits[peek->rows].key.len > 0) {
         check(peek->rows < RELAY_PICKS_MAX);
         picks[peek->rows] =

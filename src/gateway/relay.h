@@ -10,13 +10,18 @@
 
 /* One pass over a body that validated all of it. Slices borrow from the body. */
 struct relay_peek {
-    struct json_found
-        found[RELAY_PICKS_MAX]; /* row i of proto->edits at i; sub-members behind them */
     uint32_t rows;
     struct text model; /* empty: absent, null or "" */
     bool is_stream;
     bool usage_asked;
+    struct json_found
+        found[RELAY_PICKS_MAX]; /* row i of proto->edits at i; sub-members behind them */
 };
+
+static inline void relay_peek_empty(struct relay_peek *peek)
+{
+    memset(peek, 0, offsetof(struct relay_peek, found));
+}
 
 /* R2A_OK, or an error with `*fault` filled (400 in words, with the byte offset for bad JSON).
  * `memo` notes long strings for the dialect's own pass. */

@@ -13,6 +13,10 @@ struct loss {
     struct slice names[LOSS_NAMES_MAX];
 };
 
+static inline void loss_empty(struct loss *loss)
+{
+    loss->count = loss->names_count = 0;
+}
 void loss_note(struct loss *loss, struct slice name);
 
 #endif
