@@ -115,11 +115,13 @@ static uint16_t word_lack_of_memory(struct exchange *ex, struct rope *body)
     return status;
 }
 
+/* The body is what is in `body`, then a copy of `bytes`. */
 static void answer(struct exchange *ex, uint16_t status, struct slice content_type,
-                   struct rope *body, const struct fault *fault, struct slice extra)
+                   struct rope *body, struct slice bytes, const struct fault *fault,
+                   struct slice extra)
 {
     struct rope *out;
-    size_t before;
+    size_t before, size;
 
     if (ex->front == NULL) {
         rope_clear(body);
@@ -128,18 +130,20 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
     if (body->err != R2A_OK) {
         status = word_lack_of_memory(ex, body);
         content_type = S("application/json");
+        bytes.len = 0;
     }
     out = conn_out(ex->front->conn);
     before = out->bytes;
-    if (body->bytes <= ANSWER_JOIN_BYTES) /* head and body go out in one piece */
-        rope_reserve(out, HEAD_ROOM_BYTES + body->bytes);
+    size = body->bytes + bytes.len;
+    if (size <= ANSWER_JOIN_BYTES) /* head and body go out in one piece */
+        rope_reserve(out, HEAD_ROOM_BYTES + size);
     settle_keep_alive(ex);
     ex->status = status;
     h1_write_status(out, status);
     if (content_type.len > 0)
         h1_write_id(out, HEADER_CONTENT_TYPE, content_type);
     if (status != 204 && status >= 200)
-        h1_write_id_u64(out, HEADER_CONTENT_LENGTH, body->bytes);
+        h1_write_id_u64(out, HEADER_CONTENT_LENGTH, size);
     if (fault) {
         if (fault->retry_after_text.len > 0)
             h1_write_id(out, HEADER_RETRY_AFTER, fault->retry_after_text);
@@ -160,10 +164,12 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
     write_connection(ex, out);
     h1_write_end(out);
     ex->is_head_sent = true;
-    if (ex->is_head_request)
+    if (ex->is_head_request) {
         rope_clear(body);
-    else
+    } else {
         rope_append(out, body);
+        rope_put(out, bytes);
+    }
     ex->bytes_out += out->bytes - before;
     conn_flush(ex->front->conn);
     ex_finish(ex);
@@ -171,16 +177,15 @@ static void answer(struct exchange *ex, uint16_t status, struct slice content_ty
 
 void ex_answer(struct exchange *ex, uint16_t status, struct slice content_type, struct rope *body)
 {
-    answer(ex, status, content_type, body, NULL, (struct slice){0});
+    answer(ex, status, content_type, body, (struct slice){0}, NULL, (struct slice){0});
 }
 
 void ex_answer_with(struct exchange *ex, uint16_t status, struct slice content_type,
                     struct slice body, struct slice extra_lines)
 {
-    struct rope rope = {.mem = ex->worker->mem};
+    struct rope none = {.mem = ex->worker->mem};
 
-    rope_put(&rope, body);
-    answer(ex, status, content_type, &rope, NULL, extra_lines);
+    answer(ex, status, content_type, &none, body, NULL, extra_lines);
 }
 
 void ex_answer_text(struct exchange *ex, uint16_t status, struct slice content_type,
@@ -270,15 +275,15 @@ void ex_answer_fault(struct exchange *ex, const struct fault *source)
         rope_put(&body, ex->failure->error_body);
         answer(ex, fault.upstream_status,
                ex->failure->error_type.len ? ex->failure->error_type : S("application/json"), &body,
-               &fault, (struct slice){0});
+               (struct slice){0}, &fault, (struct slice){0});
         return;
     }
     fault.request_id = ex->id;
     fault.message = name_phase(ex, &fault);
     fault.message = name_offset(ex, &fault);
     status = (ex->client ? ex->client : &proto_openai_chat)->error_body(&fault, &body);
-    answer(ex, fault.status ? fault.status : status, S("application/json"), &body, &fault,
-           (struct slice){0});
+    answer(ex, fault.status ? fault.status : status, S("application/json"), &body,
+           (struct slice){0}, &fault, (struct slice){0});
 }
 
 void ex_refuse(struct exchange *ex, enum fault_kind kind, uint16_t status, struct slice message)

@@ -380,15 +380,18 @@ static void answer_relayed(struct exchange *ex)
 {
     struct gather *gather = &ex->call.document.gather;
     struct slice type = ex->call.content_type;
+    struct slice bytes = slice_of(gather->ptr, gather->len);
     struct rope body = {.mem = ex->worker->mem};
 
-    if (gather->len < ROPE_BORROW_BYTES_MIN)
-        rope_put(&body, slice_of(gather->ptr, gather->len));
-    else {
-        rope_borrow(&body, slice_of(gather->ptr, gather->len));
-        ex->is_kept_open = true;
+    if (type.len == 0)
+        type = S("application/json");
+    if (bytes.len < ROPE_BORROW_BYTES_MIN) {
+        ex_answer_text(ex, ex->call.status, type, bytes);
+        return;
     }
-    ex_answer(ex, ex->call.status, type.len ? type : S("application/json"), &body);
+    rope_borrow(&body, bytes);
+    ex->is_kept_open = true;
+    ex_answer(ex, ex->call.status, type, &body);
 }
 
 void ex_after_bytes(struct exchange *ex)
