@@ -232,14 +232,18 @@ void random_base62(char *to, size_t count)
     size_t at = 0;
 
     while (at < count) {
-        unsigned char bytes[32];
-        size_t need = count - at < sizeof(bytes) ? count - at : sizeof(bytes);
+        uint32_t draws[8];
 
-        random_bytes(bytes, need);
-        for (size_t i = 0; i < need; i++) {
-            /* 248 is 4 * 62: above it characters would not be equally likely. */
-            if (bytes[i] < 248)
-                to[at++] = alphabet[bytes[i] % 62];
+        random_bytes(draws, sizeof(draws));
+        for (size_t i = 0; i < 8; i++) {
+            uint64_t rest = draws[i];
+
+            /* Read as a fraction, a draw gives digits of base 62 by multiplication; after three no
+             * character is likelier than another by more than one part in 10,000. */
+            for (size_t k = 0; k < 3 && at < count; k++) {
+                rest = (rest & UINT32_MAX) * 62;
+                to[at++] = alphabet[rest >> 32];
+            }
         }
     }
 }

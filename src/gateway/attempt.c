@@ -38,8 +38,7 @@ bool ex_make_brief(struct exchange *ex)
     brief->scratch = &request->arena;
     brief->mem = ex->worker->mem;
     brief->memo = &request->memo;
-    brief->random[0] = random_u64();
-    brief->random[1] = random_u64();
+    random_bytes(brief->random, sizeof(brief->random));
     brief->created = loop_wall_ms(&ex->worker->loop) / 1000;
     brief->output_bytes_max = (size_t)ex->config->limits.output_bytes;
     brief->max_out = -1;

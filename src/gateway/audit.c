@@ -1,18 +1,45 @@
 #include "audit.h"
 
 #include "r2a/core/check.h"
-#include "r2a/core/date.h"
 #include "r2a/core/str.h"
 
 /* One line an exchange. What a peer sent is escaped: it can end neither a line nor a value. */
 
 struct line {
-    struct str_buf buf;
+    char *at, *end;
     bool as_json;
     bool has_member;
 };
 
 #define FIELD_BYTES_MAX 256u
+
+#define INLINE static inline __attribute__((always_inline))
+
+static __attribute__((noinline, cold)) void put_cut(struct line *line, struct slice s)
+{
+    const size_t room = (size_t)(line->end - line->at);
+
+    memcpy(line->at, s.ptr, room);
+    line->at = line->end;
+}
+
+/* What does not fit is cut off. Inline, so that a text of ours is a move or two. */
+INLINE void put(struct line *line, struct slice s)
+{
+    if (__builtin_expect(s.len > (size_t)(line->end - line->at), 0)) {
+        put_cut(line, s);
+        return;
+    }
+    if (s.len > 0)
+        memcpy(line->at, s.ptr, s.len);
+    line->at += s.len;
+}
+
+INLINE void put_char(struct line *line, char c)
+{
+    if (line->at != line->end)
+        *line->at++ = c;
+}
 
 static void put_escaped(struct line *line, struct slice value)
 {
@@ -23,82 +50,119 @@ static void put_escaped(struct line *line, struct slice value)
         unsigned char c = (unsigned char)value.ptr[i];
 
         if (c == '"' || c == '\\') {
-            str_buf_put_char(&line->buf, '\\');
-            str_buf_put_char(&line->buf, (char)c);
+            put_char(line, '\\');
+            put_char(line, (char)c);
         } else if (c < 0x20 || c == 0x7f || (!line->as_json && c > 0x7f)) {
-            str_buf_put(&line->buf, line->as_json ? S("\\u00") : S("\\x"));
-            str_buf_put_char(&line->buf, digits[c >> 4]);
-            str_buf_put_char(&line->buf, digits[c & 15]);
+            put(line, line->as_json ? S("\\u00") : S("\\x"));
+            put_char(line, digits[c >> 4]);
+            put_char(line, digits[c & 15]);
         } else {
-            str_buf_put_char(&line->buf, (char)c);
+            put_char(line, (char)c);
         }
     }
 }
 
-/* Visible ASCII but for quote, backslash and '=': what stands in a line as it is. */
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether one of eight bytes may not stand in a line as it is: what is not visible ASCII, quote,
+ * backslash, '='. A byte above 0x7f has its high bit; one below 0x21 borrows it; and of a byte that
+ * equals the one asked for nothing is left to take 1 from. */
+static uint64_t has_odd(uint64_t bytes)
+{
+    const uint64_t odd =
+        bytes | (bytes - EACH_BYTE(0x21)) | ((bytes ^ EACH_BYTE(0x7f)) - EACH_BYTE(1)) |
+        ((bytes ^ EACH_BYTE('"')) - EACH_BYTE(1)) | ((bytes ^ EACH_BYTE('\\')) - EACH_BYTE(1)) |
+        ((bytes ^ EACH_BYTE('=')) - EACH_BYTE(1));
+
+    return odd & EACH_BYTE(0x80);
+}
+
 static bool is_plain(struct slice value)
 {
-    static const uint64_t plain[2] = {0xdffffffa00000000, 0x7fffffffefffffff};
-    bool is_all = true;
+    uint64_t bytes = EACH_BYTE('a');
+    uint64_t odd = 0;
 
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-
-        is_all &= c < 0x80 && (plain[c >> 6 & 1] >> (c & 63) & 1);
+    if (value.len >= sizeof(bytes)) {
+        for (size_t i = 0; i < value.len - sizeof(bytes); i += sizeof(bytes)) {
+            memcpy(&bytes, value.ptr + i, sizeof(bytes));
+            odd |= has_odd(bytes);
+        }
+        memcpy(&bytes, value.ptr + value.len - sizeof(bytes), sizeof(bytes));
+    } else {
+        for (size_t i = 0; i < value.len; i++)
+            bytes = bytes << 8 | (unsigned char)value.ptr[i];
     }
-    return is_all;
+    return (odd | has_odd(bytes)) == 0;
 }
 
 /* A key as it stands in a line; JSON takes the name out of it. */
 #define KEY(name) S(" " name "=")
 
-static void put_key(struct line *line, struct slice key)
+static __attribute__((noinline)) void put_json_key(struct line *line, struct slice key)
 {
-    if (line->as_json) {
-        str_buf_put(&line->buf, line->has_member ? S(",\"") : S("{\""));
-        str_buf_put(&line->buf, slice_of(key.ptr + 1, key.len - 2));
-        str_buf_put(&line->buf, S("\":"));
-    } else {
-        str_buf_put(&line->buf, key);
-    }
+    put(line, line->has_member ? S(",\"") : S("{\""));
+    put(line, slice_of(key.ptr + 1, key.len - 2));
+    put(line, S("\":"));
     line->has_member = true;
 }
 
-static void put_text(struct line *line, struct slice key, struct slice value)
+INLINE void put_key(struct line *line, struct slice key)
+{
+    if (line->as_json)
+        put_json_key(line, key);
+    else
+        put(line, key);
+}
+
+static __attribute__((noinline)) void put_value(struct line *line, struct slice value)
+{
+    const bool is_as_is = is_plain(value);
+
+    if (!is_as_is || line->as_json)
+        put_char(line, '"');
+    if (is_as_is)
+        put(line, slice_head(value, FIELD_BYTES_MAX));
+    else
+        put_escaped(line, value);
+    if (!is_as_is || line->as_json)
+        put_char(line, '"');
+}
+
+INLINE void put_text(struct line *line, struct slice key, struct slice value)
 {
     if (value.len == 0)
         return;
     put_key(line, key);
-    if (!is_plain(value)) {
-        str_buf_put_char(&line->buf, '"');
-        put_escaped(line, value);
-        str_buf_put_char(&line->buf, '"');
-    } else if (line->as_json) {
-        str_buf_put_char(&line->buf, '"');
-        str_buf_put(&line->buf, slice_head(value, FIELD_BYTES_MAX));
-        str_buf_put_char(&line->buf, '"');
-    } else {
-        str_buf_put(&line->buf, slice_head(value, FIELD_BYTES_MAX));
-    }
+    put_value(line, value);
 }
 
 /* A name of ours or of the configuration, which admits plain ones only. */
-static void put_word(struct line *line, struct slice key, struct slice value)
+INLINE void put_word(struct line *line, struct slice key, struct slice value)
 {
     if (value.len == 0)
         return;
     put_key(line, key);
     if (line->as_json)
-        str_buf_put_char(&line->buf, '"');
-    str_buf_put(&line->buf, value);
+        put_char(line, '"');
+    put(line, value);
     if (line->as_json)
-        str_buf_put_char(&line->buf, '"');
+        put_char(line, '"');
 }
 
-static void put_number(struct line *line, struct slice key, uint64_t value)
+static __attribute__((noinline)) void put_digits(struct line *line, uint64_t value)
+{
+    char digits[STR_U64_BYTES_MAX];
+
+    if (line->end - line->at >= (ptrdiff_t)sizeof(digits))
+        line->at += str_from_u64(line->at, value);
+    else
+        put(line, slice_of(digits, str_from_u64(digits, value)));
+}
+
+INLINE void put_number(struct line *line, struct slice key, uint64_t value)
 {
     put_key(line, key);
-    str_buf_put_u64(&line->buf, value);
+    put_digits(line, value);
 }
 
 static void put_tokens(struct line *line, const struct audit_record *record)
@@ -117,23 +181,21 @@ static void put_tokens(struct line *line, const struct audit_record *record)
         put_number(line, KEY("estimated"), 1);
 }
 
-size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_json, char *to,
+size_t audit_format(const struct audit_record *record, struct slice time, bool as_json, char *to,
                     size_t size)
 {
-    struct line line = {.buf = {.ptr = to, .size = size - 2}, .as_json = as_json};
+    struct line line = {.at = to, .end = to + size - 2, .as_json = as_json};
     char end[2] = {record->ended_by ? record->ended_by : '-',
                    record->ended_in ? record->ended_in : '-'};
-    char time[DATE_RFC3339_BYTES];
 
-    date_write_rfc3339(time, wall_ms);
     if (as_json) {
-        put_word(&line, KEY("time"), slice_of(time, sizeof(time)));
+        put_word(&line, KEY("time"), time);
         put_word(&line, KEY("level"), S("info"));
         put_word(&line, KEY("module"), S("access"));
         put_word(&line, KEY("event"), S("exchange"));
     } else {
-        str_buf_put(&line.buf, slice_of(time, sizeof(time)));
-        str_buf_put(&line.buf, S(" info access exchange"));
+        put(&line, time);
+        put(&line, S(" info access exchange"));
     }
     put_text(&line, KEY("id"), record->id);
     put_text(&line, KEY("key"), record->key);
@@ -168,9 +230,9 @@ size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_
         put_text(&line, KEY("error"), slice_from_z(record->error));
     /* a line that had to be cut still ends as one: room was kept */
     if (as_json)
-        to[line.buf.len++] = '}';
-    to[line.buf.len++] = '\n';
-    return line.buf.len;
+        *line.at++ = '}';
+    *line.at++ = '\n';
+    return (size_t)(line.at - to);
 }
 
 /* --- the buffer --- */

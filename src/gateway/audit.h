@@ -31,8 +31,8 @@ struct audit_record {
 };
 
 /* Formats the line with its newline into `to` (size bytes, at least 1024; longer fields are cut);
- * json: the same as one JSON object. */
-size_t audit_format(const struct audit_record *record, int64_t wall_ms, bool as_json, char *to,
+ * `time` (RFC 3339) begins it; json: the same as one JSON object. */
+size_t audit_format(const struct audit_record *record, struct slice time, bool as_json, char *to,
                     size_t size);
 
 #define AUDIT_BUFFER_BYTES 65536u

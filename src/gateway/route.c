@@ -137,10 +137,11 @@ static const struct provider_instance *prefix_of(const struct config *config, st
     return len > 0 ? config_provider(config, slice_of(buf, (size_t)len)) : NULL;
 }
 
-static void apply_row(const struct row *row, const struct route_request *request,
+static void apply_row(const struct row *row, const struct route_request *request, bool is_beta,
                       struct route_match *match)
 {
-    const struct proto *proto = row->proto.len > 0 ? proto_find(row->proto) : match->client;
+    const struct proto *proto =
+        row->proto.len > 0 ? proto_find(row->proto) : by_headers(request, is_beta);
 
     if (row->op == ROUTE_GENERATE && request->has_upgrade &&
         slice_eq(row->proto, S("openai-responses")) && method_bit(request->method) == GET) {
@@ -161,12 +162,17 @@ static void apply_row(const struct row *row, const struct route_request *request
 static bool match_gemini(const struct route_request *request, struct slice rest, char *buf,
                          struct route_match *match)
 {
-    const struct proto *gemini = proto_find(S("gemini"));
-    int32_t len = url_decode(rest, buf);
-    struct slice decoded = slice_of(buf, len > 0 ? (size_t)len : 0);
-    size_t colon = str_find_last_char(decoded, ':');
-    struct slice verb, id, alt;
+    const struct proto *gemini;
+    int32_t len;
+    struct slice decoded, verb, id, alt;
+    size_t colon;
 
+    if (str_find_char(rest, ':') == rest.len && str_find_char(rest, '%') == rest.len)
+        return false;
+    gemini = proto_find(S("gemini"));
+    len = url_decode(rest, buf);
+    decoded = slice_of(buf, len > 0 ? (size_t)len : 0);
+    colon = str_find_last_char(decoded, ':');
     if (gemini == NULL || colon >= decoded.len)
         return false;
     verb = slice_skip(decoded, colon + 1);
@@ -221,7 +227,7 @@ static void match_table(const struct route_request *request, struct slice rest, 
                 return;
             match->id = slice_of(buf, (size_t)len);
         }
-        apply_row(row, request, match);
+        apply_row(row, request, is_beta, match);
         if (match->op == ROUTE_PASS)
             match->pass_path = slice_of(rest.ptr - 1, rest.len + 1);
         return;
@@ -233,34 +239,23 @@ static bool match_own(const struct route_request *request, struct slice rest,
 {
     for (size_t i = 0; i < array_count(own_rows); i++) {
         if (slice_eq(rest, own_rows[i].path)) {
-            apply_row(&own_rows[i], request, match);
+            apply_row(&own_rows[i], request, false, match);
             return true;
         }
     }
     return false;
 }
 
-void route_match(const struct config *config, const struct route_request *request, char *buf,
-                 struct route_match *match)
+/* `rest` is a path without its leading slash. Leaves `client` empty where the path names none;
+ * returns whether it is of v1beta. */
+static bool match_path(const struct config *config, const struct route_request *request,
+                       struct slice rest, char *buf, struct route_match *match)
 {
-    struct slice rest = request->path;
     bool is_beta = false;
     bool has_version = false;
 
-    *match = (struct route_match){.op = ROUTE_NONE, .client = openai(), .query = request->query};
-    check(match->client != NULL);
-    if (slice_eq(request->method, S("OPTIONS"))) {
-        match->op = ROUTE_OPTIONS;
-        return;
-    }
-    if (rest.len == 0 || rest.ptr[0] != '/')
-        return;
-    rest = slice_skip(rest, 1);
-    while (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
-        rest.len--;
-    match->client = by_headers(request, str_starts(request->path, S("/v1beta/")));
     if (match_own(request, rest, match))
-        return;
+        return is_beta;
     match->prefix = prefix_of(config, rest, buf);
     if (match->prefix)
         rest = behind_segment(rest);
@@ -273,10 +268,35 @@ void route_match(const struct config *config, const struct route_request *reques
         is_beta = true;
         rest = behind_segment(rest);
     }
-    match->client = by_headers(request, is_beta);
     if ((is_beta || has_version) && match_gemini(request, rest, buf, match))
-        return;
+        return is_beta;
     if (is_beta && proto_find(S("gemini")) == NULL)
-        return; /* these paths are that dialect's */
+        return is_beta; /* these paths are that dialect's */
     match_table(request, rest, is_beta, buf, match);
+    return is_beta;
+}
+
+void route_match(const struct config *config, const struct route_request *request, char *buf,
+                 struct route_match *match)
+{
+    struct slice rest = request->path;
+    bool is_beta;
+
+    *match = (struct route_match){.op = ROUTE_NONE, .query = request->query};
+    if (slice_eq(request->method, S("OPTIONS"))) {
+        match->op = ROUTE_OPTIONS;
+        match->client = openai();
+        return;
+    }
+    if (rest.len == 0 || rest.ptr[0] != '/') {
+        match->client = openai();
+        return;
+    }
+    rest = slice_skip(rest, 1);
+    while (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
+        rest.len--;
+    is_beta = match_path(config, request, rest, buf, match);
+    if (match->client == NULL)
+        match->client = by_headers(request, is_beta);
+    check(match->client != NULL);
 }

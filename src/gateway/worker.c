@@ -28,6 +28,17 @@ struct slice worker_date(struct worker *worker)
     return slice_of(worker->date, sizeof(worker->date));
 }
 
+static struct slice stamp(struct worker *worker)
+{
+    int64_t now_ms = loop_wall_ms(&worker->loop);
+
+    if (now_ms != worker->stamp_ms) {
+        worker->stamp_ms = now_ms;
+        date_write_rfc3339(worker->stamp, now_ms);
+    }
+    return slice_of(worker->stamp, sizeof(worker->stamp));
+}
+
 /* --- the log --- */
 
 static void write_log(struct worker *worker)
@@ -93,8 +104,7 @@ void worker_audit(struct worker *worker, const struct audit_record *record)
 
     if (!log_is_on(LOG_INFO))
         return;
-    len = audit_format(record, loop_wall_ms(&worker->loop), worker->config->log_json, line,
-                       sizeof(line));
+    len = audit_format(record, stamp(worker), worker->config->log_json, line, sizeof(line));
     put_line(worker, slice_of(line, len));
 }
 

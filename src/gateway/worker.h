@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "metrics.h"
 #include "pool.h"
+#include "r2a/core/date.h"
 #include "r2a/core/slab.h"
 #include "r2a/gateway/config.h"
 #include "r2a/gateway/gateway.h"
@@ -88,6 +89,8 @@ struct worker {
     uint32_t exchanges_open;
     uint64_t date_second;
     char date[29];
+    int64_t stamp_ms;
+    char stamp[DATE_RFC3339_BYTES]; /* of the access log's line, at that millisecond */
     bool is_draining;
     bool is_stopping;
     bool has_ended; /* told the control thread */

@@ -53,7 +53,7 @@ static char *append(char *at, struct slice bytes)
     return at + bytes.len;
 }
 
-#define PIECES 5u
+#define PIECES 4u
 
 /* The pieces as one run when they are short. */
 static void put_pieces(struct rope *out, const struct slice pieces[static PIECES])
@@ -103,11 +103,32 @@ void h1_write_request(struct rope *out, struct slice method, struct slice target
 
 void h1_write_known(struct rope *out, struct slice name, struct slice prefix, struct slice value)
 {
+    const size_t size = name.len + prefix.len + value.len + 4;
+    char *at;
+
     if (!http_value_valid(value)) {
         refuse(out);
         return;
     }
-    put_pieces(out, (struct slice[PIECES]){name, S(": "), prefix, value, S("\r\n")});
+    if (size > LINE_BYTES_SHORT) {
+        rope_put(out, name);
+        rope_put(out, S(": "));
+        rope_put(out, prefix);
+        rope_put(out, value);
+        rope_put(out, S("\r\n"));
+        return;
+    }
+    at = rope_reserve(out, size);
+    if (at == NULL)
+        return;
+    at = append(at, name);
+    *at++ = ':';
+    *at++ = ' ';
+    at = append(at, prefix);
+    at = append(at, value);
+    *at++ = '\r';
+    *at++ = '\n';
+    rope_commit(out, size);
 }
 
 void h1_write_field(struct rope *out, struct slice name, struct slice value)

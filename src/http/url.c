@@ -298,6 +298,11 @@ int32_t url_decode(struct slice in, char *out)
     size_t size = 0;
 
     check(in.len <= INT32_MAX);
+    if (find(in, '%') == in.len) {
+        if (in.len > 0)
+            memmove(out, in.ptr, in.len);
+        return (int32_t)in.len;
+    }
     for (size_t i = 0; i < in.len; i++) {
         if (in.ptr[i] == '%') {
             int32_t byte = read_escape(in, i);
@@ -313,6 +318,19 @@ int32_t url_decode(struct slice in, char *out)
     return (int32_t)size;
 }
 
+/* Whether a path that begins with a slash stays as it is: no escape, no empty segment, none that
+ * begins with a dot. Nearly every path is such. */
+static bool is_normal(struct slice path)
+{
+    char last = 0;
+
+    for (size_t i = 0; i < path.len; last = path.ptr[i], i++) {
+        if (path.ptr[i] == '%' || (last == '/' && (path.ptr[i] == '/' || path.ptr[i] == '.')))
+            return false;
+    }
+    return true;
+}
+
 int32_t url_path_normalise(struct slice path, char *out)
 {
     struct slice rest = path;
@@ -323,6 +341,10 @@ int32_t url_path_normalise(struct slice path, char *out)
     check(path.len <= INT32_MAX);
     if (path.len == 0 || path.ptr[0] != '/')
         return R2A_ERR_HTTP_URL;
+    if (is_normal(path)) {
+        memmove(out, path.ptr, path.len);
+        return (int32_t)path.len;
+    }
     while (url_segment_next(&rest, &segment)) {
         if (is_dot_segment(segment))
             return R2A_ERR_HTTP_URL;

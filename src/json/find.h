@@ -26,6 +26,8 @@ enum find {
     FIND_URL,       /* is no common base64: a letter of the URL-safe alphabet, backslash */
 };
 
+#define FIND_BLOCK 16 /* bytes looked at together at least */
+
 static inline bool find_is(char c, enum find what)
 {
     switch (what) {
@@ -202,9 +204,28 @@ static inline const char *find_content_sse2(const char *p, const char *end)
     return find_content_scalar(p, end);
 }
 
+/* The closing quote, when it comes in the FIND_BLOCK bytes at `p` and nothing special before it; or
+ * NULL. The bytes must be there. */
+static inline const char *find_near_quote(const char *p)
+{
+    const uint32_t bits = find_bits(p, FIND_STOP);
+
+    if (__builtin_expect(bits == 0, 0))
+        return NULL;
+    p += (uint32_t)__builtin_ctz(bits);
+    return *p == '"' ? p : NULL;
+}
+
 #define find_first   find_sse2
 #define find_content find_content_sse2
 #else
+static inline const char *find_near_quote(const char *p)
+{
+    const char *const stop = find_scalar(p, p + FIND_BLOCK, FIND_STOP);
+
+    return stop != p + FIND_BLOCK && *stop == '"' ? stop : NULL;
+}
+
 #define find_first   find_scalar
 #define find_near    find_scalar
 #define find_content find_content_scalar

@@ -201,31 +201,15 @@ static __attribute__((noinline)) enum json_token long_string(struct json_scan *s
     return end_string(scan, p, quote, has_escape, token);
 }
 
-#if FIND_SSE2
-/* The closing quote, when it comes in the 16 bytes at `p` and nothing special before it; or NULL.
- * The bytes must be there. */
-static inline const char *near_quote(const char *p)
-{
-    const uint32_t bits = find_bits(p, FIND_STOP);
-
-    if (lex_unlikely(bits == 0))
-        return NULL;
-    p += (uint32_t)__builtin_ctz(bits);
-    return *p == '"' ? p : NULL;
-}
-#endif
-
 static inline enum json_token whole_string(struct json_scan *scan, const char *p,
                                            enum json_token token)
 {
-#if FIND_SSE2
-    if (lex_likely(scan->end - p >= 16)) {
-        const char *const quote = near_quote(p);
+    if (lex_likely(scan->end - p >= FIND_BLOCK)) {
+        const char *const quote = find_near_quote(p);
 
         if (lex_likely(quote != NULL))
             return end_string(scan, p, quote, false, token);
     }
-#endif
     return long_string(scan, p, token);
 }
 

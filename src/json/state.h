@@ -27,5 +27,7 @@ enum state {
 
 /* Ends the scan with an error at `at`. Returns JSON_ERROR. */
 enum json_token scan_fail(struct json_scan *scan, enum r2a_err err, const char *at);
+/* Whole text only: goes on to just behind the container entered last. False on an error. */
+bool scan_leave(struct json_scan *scan);
 
 #endif

@@ -43,9 +43,8 @@ bool json_skip_after(struct json_scan *scan, enum json_token token, struct slice
         return json_skip(scan, raw);
     case JSON_OBJECT:
     case JSON_ARRAY:
-        for (const uint32_t depth = scan->depth; scan->depth >= depth;)
-            if (json_next(scan) == JSON_ERROR)
-                return false;
+        if (!scan_leave(scan))
+            return false;
         break;
     case JSON_STRING:
     case JSON_NUMBER:

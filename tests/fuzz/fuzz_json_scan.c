@@ -53,7 +53,7 @@ static void skip_and_take(struct slice text, bool is_valid)
         {.key = S_INIT("a"), .subkey = S_INIT("b")},
     };
     struct json_found found[3];
-    struct json_scan scan;
+    struct json_scan scan, taken;
     struct slice raw;
     uint64_t offset = UINT64_MAX;
     enum r2a_err err;
@@ -61,6 +61,10 @@ static void skip_and_take(struct slice text, bool is_valid)
 
     json_open(&scan, text);
     require((json_skip(&scan, &raw) && json_next(&scan) == JSON_END) == is_valid);
+    json_open(&taken, text);
+    while ((token = json_next(&taken)) != JSON_ERROR && token != JSON_END)
+        ;
+    require(scan.err == taken.err && scan.offset == taken.offset);
     if (is_valid)
         require(raw.ptr >= text.ptr && raw.ptr + raw.len <= text.ptr + text.len);
     err = json_pick(text, picks, 3, found, NULL, &offset);

@@ -21,7 +21,7 @@ Test(audit, says_one_line_an_exchange)
         .bytes_in = 10,
         .bytes_out = 20,
         .usage = {.has = IR_HAS_INPUT | IR_HAS_OUTPUT, .input = 3, .output = 4}};
-    size_t len = audit_format(&record, 0, false, line, sizeof(line));
+    size_t len = audit_format(&record, S("1970-01-01T00:00:00.000Z"), false, line, sizeof(line));
 
     line[len] = 0;
     cr_assert_str_eq(line, "1970-01-01T00:00:00.000Z info access exchange id=req_1 method=POST "
@@ -38,11 +38,37 @@ Test(audit, lets_no_peer_end_a_line_or_a_value)
                                   .first_token_ms = -1};
 
     for (int json = 0; json < 2; json++) {
-        size_t len = audit_format(&record, 0, json == 1, line, sizeof(line));
+        size_t len =
+            audit_format(&record, S("1970-01-01T00:00:00.000Z"), json == 1, line, sizeof(line));
 
         cr_assert_eq(line[len - 1], '\n');
         cr_assert_null(memchr(line, '\n', len - 1));
         cr_assert_null(memchr(line, 1, len));
+    }
+}
+
+/* A value stands without quotes exactly when each of its bytes may, wherever the odd one is. */
+Test(audit, quotes_what_is_not_plain)
+{
+    char value[40], line[1024];
+    struct audit_record record = {.first_token_ms = -1};
+
+    for (size_t len = 1; len <= sizeof(value); len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (int c = 0; c < 256; c++) {
+                bool is_plain = c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+                size_t line_len;
+
+                memset(value, 'x', len);
+                value[at] = (char)c;
+                record.id = slice_of(value, len);
+                line_len = audit_format(&record, S("now"), false, line, sizeof(line) - 1);
+                line[line_len] = 0;
+                cr_assert_eq(strstr(line, " id=\"") == NULL, is_plain, "%d at %zu", c, at);
+                if (is_plain)
+                    cr_assert_eq(memcmp(strstr(line, " id=") + 4, value, len), 0);
+            }
+        }
     }
 }
 
@@ -56,7 +82,7 @@ Test(audit, cuts_what_is_too_long_and_still_ends_the_line)
     memset(long_text, 'x', sizeof(long_text));
     record.id = record.key = record.path = record.model = record.provider =
         slice_of(long_text, sizeof(long_text));
-    len = audit_format(&record, 0, true, line, sizeof(line));
+    len = audit_format(&record, S("1970-01-01T00:00:00.000Z"), true, line, sizeof(line));
     cr_assert_leq(len, sizeof(line));
     cr_assert_eq(line[len - 1], '\n');
     cr_assert_eq(line[len - 2], '}');

@@ -34,9 +34,12 @@ int scalar_key_index(const struct json_scan *scan, const struct slice *names, ui
 #define json_key_is_escaped scalar_key_is_escaped
 #define json_key_index      scalar_key_index
 #define scan_fail           scalar_fail
+#define scan_leave          scalar_leave
 #include "src/json/scan.c"
+#include "src/json/skip.c"
 #include "src/json/value.c"
 #undef scan_fail
+#undef scan_leave
 #undef json_open
 #undef json_open_memo
 #undef json_open_recall

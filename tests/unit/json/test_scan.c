@@ -600,6 +600,69 @@ Test(json_scan, skips_values_and_yields_their_bytes)
     }
 }
 
+/* Taking every token is what skipping must agree with, in what it accepts, where it fails and where
+ * it stands afterwards. */
+static void expect_skipped_as_taken(const char *text, size_t len)
+{
+    struct json_scan skipped, taken;
+    struct slice raw = {0};
+    bool is_skipped;
+    enum json_token token;
+
+    json_open(&skipped, slice_of(text, len));
+    is_skipped = json_skip(&skipped, &raw);
+    json_open(&taken, slice_of(text, len));
+    do
+        token = json_next(&taken);
+    while (token != JSON_ERROR && taken.depth > 0);
+    cr_assert_eq(is_skipped, token != JSON_ERROR, "%.*s", (int)len, text);
+    cr_assert_eq(skipped.err, taken.err, "%.*s", (int)len, text);
+    cr_assert_eq(skipped.offset, taken.offset, "%.*s", (int)len, text);
+    if (!is_skipped)
+        return;
+    cr_assert_eq(skipped.pos, taken.pos, "%.*s", (int)len, text);
+    cr_assert_eq(raw.ptr + raw.len, taken.pos);
+    cr_assert_eq(json_next(&skipped), json_next(&taken));
+    cr_assert_eq(skipped.offset, taken.offset);
+}
+
+Test(json_scan, skips_what_it_would_take)
+{
+    static const char plain[] =
+        "[{\"role\":\"user\",\"content\":\"a text that is longer than one block of sixteen\","
+        "\"n\":[1,20,0,-3,4.5,6e7,12345678901234567890],\"t\":true,\"f\":false,\"z\":null,"
+        "\"a name longer than a block\":{},\"e\":[],\"s\":\"\",\"w\":[ ],\"v\":{ "
+        "},\"q\":\"a\\\"b\",\"u\":\"\xc3\xa9\"},"
+        "[[[{\"a\":[{\"b\":{\"c\":[]}}]}]]] , { \"x\" : 1 }]";
+    static const char others[] = "{}[],:\"\\0 1-.etfnu\n\x01\x80";
+    char text[sizeof plain + 64];
+
+    memset(text, ' ', sizeof text);
+    memcpy(text, plain, sizeof plain - 1);
+    for (size_t len = 0; len < sizeof text; len++)
+        expect_skipped_as_taken(text, len);
+    for (size_t at = 0; at < sizeof plain - 1; at++) {
+        for (size_t i = 0; i < sizeof others - 1; i++) {
+            text[at] = others[i];
+            expect_skipped_as_taken(text, sizeof text);
+            expect_skipped_as_taken(text, sizeof plain - 1);
+        }
+        text[at] = plain[at];
+    }
+}
+
+Test(json_scan, skips_as_deep_as_it_takes)
+{
+    char text[4 * JSON_DEPTH_MAX];
+
+    for (size_t deep = JSON_DEPTH_MAX - 1; deep <= JSON_DEPTH_MAX + 1; deep++) {
+        memset(text, ' ', sizeof text);
+        memset(text, '[', deep);
+        memset(text + deep, ']', deep);
+        expect_skipped_as_taken(text, sizeof text);
+    }
+}
+
 Test(json_scan, skips_no_end)
 {
     struct json_scan scan;
