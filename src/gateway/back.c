@@ -1,6 +1,7 @@
 #include "back.h"
 
 #include "exchange.h"
+#include "front.h"
 #include "r2a/core/check.h"
 #include "r2a/core/str.h"
 #include "r2a/http/h1_head.h"
@@ -15,6 +16,7 @@
 #define CONTENT_TYPE_BYTES_MAX 96u
 #define COPY_BYTES_MAX         3072u /* a request up to this size is copied into the connection's rope */
 #define HEAD_ROOM_BYTES        768u /* of a request, usually */
+#define HOT_BYTES              192u /* of a state, that every chunk needs */
 
 static struct exchange *exchange_of(struct call *call)
 {
@@ -411,6 +413,24 @@ static size_t read_head(struct call *call, struct slice bytes)
         }
     }
     return used;
+}
+
+void call_fetch(const struct call *call, enum engine_fetch stage)
+{
+    const struct exchange *ex = container_of(call, const struct exchange, call);
+
+    if (stage == FETCH_STATE) {
+        engine_prefetch(ex, offsetof(struct exchange, target.model));
+        return;
+    }
+    if (stage == FETCH_LAST) {
+        engine_prefetch(ex->front == NULL ? NULL : ex->front->conn, HOT_BYTES);
+        return;
+    }
+    engine_prefetch(call->framing_state, HOT_BYTES);
+    engine_prefetch(call->decoder, HOT_BYTES);
+    engine_prefetch(ex->encoder, HOT_BYTES);
+    engine_prefetch(ex->front, sizeof(void *));
 }
 
 size_t call_on_bytes(struct call *call, struct slice bytes)

@@ -61,6 +61,7 @@ void call_on_upstream(struct call *call, struct upstream *upstream);
 void call_on_no_upstream(struct call *call, enum r2a_err err, enum fault_phase phase);
 /* From the pool's connection callbacks, for a busy upstream. */
 size_t call_on_bytes(struct call *call, struct slice bytes);
+void call_fetch(const struct call *call, enum engine_fetch stage); /* bytes are about to come */
 void call_on_writable(struct call *call);
 void call_on_eof(struct call *call);
 void call_on_closed(struct call *call, enum r2a_err err);

@@ -91,7 +91,7 @@ struct ex_failure {
 };
 
 struct exchange {
-    /* every chunk */
+    /* every chunk, down to the dialect: call_fetch */
     struct ir_sink sink; /* where decoders put events; first */
     struct worker *worker;
     struct front *front; /* NULL when the client is gone */
@@ -99,7 +99,11 @@ struct exchange {
     const struct proto *client;
     struct rope out; /* what came of this read; ex_flush frames it and moves it to the connection */
     char *chunk_at;  /* where the chunk's size goes, inside `out` */
-    uint8_t state;   /* enum ex_state */
+    struct keep *keep;       /* in `arena`; NULL: nothing is to be kept */
+    uint64_t out_text_bytes; /* generated text, for an estimate */
+    uint8_t state;           /* enum ex_state */
+    uint8_t operation;       /* enum route_op */
+    bool is_chore;           /* our own request: no client, no log line */
     bool is_head_sent;
     bool is_chunked; /* our answer's framing */
     bool is_stream;  /* the client asked for a stream */
@@ -118,6 +122,7 @@ struct exchange {
     struct loop_defer defer;
     struct call call;
     struct timeouts timeouts;
+    struct target target; /* of the attempt; its dialect first */
 
     struct config *config;      /* one reference */
     struct brief *brief;        /* in `arena` */
@@ -125,7 +130,6 @@ struct exchange {
     struct ex_request *request; /* NULL once given back */
 
     /* attempts */
-    struct target target;
     const struct provider_instance *provider;
     const struct credential *credential;
     const struct cfg_key *key;
@@ -134,7 +138,6 @@ struct exchange {
     uint8_t candidate;   /* index in the plan */
     uint8_t attempts;    /* with the current key */
     uint8_t stop;        /* enum ir_stop + 1; 0: none */
-    uint8_t operation;   /* enum route_op */
     uint32_t keys_tried; /* bit per credential (first 32) of the current provider */
     uint32_t sent;       /* requests sent upstream in all */
     bool is_key_admitted;
@@ -142,11 +145,9 @@ struct exchange {
     struct ex_failure *failure; /* in `arena`; NULL: nothing has failed (ex_failure) */
 
     struct embed embed; /* ROUTE_EMBED */
-    struct keep *keep;  /* in `arena`; NULL: nothing is to be kept */
 
     /* facts for the log */
     struct ir_usage usage;
-    uint64_t out_text_bytes; /* generated text, for an estimate */
     uint64_t started_ms;
     int32_t first_token_ms; /* since started, -1 */
     uint32_t lent;          /* upstream connections that may still borrow our memory */
@@ -163,7 +164,6 @@ struct exchange {
     bool keep_alive, is_head_request, is_http10;
     bool is_estimate;
     bool is_id_ours;   /* `id` is "req_" and 24 random characters */
-    bool is_chore;     /* our own request: no client, no log line */
     bool keeps_tape;   /* the answer is made of the request (echo) */
     bool is_kept_open; /* borrowed bytes are on their way to the client: EX_LAST waits */
 };

@@ -470,6 +470,14 @@ static size_t on_bytes(struct conn *conn, struct slice bytes)
     return bytes.len;
 }
 
+static void fetch(const struct conn *conn, enum engine_fetch stage)
+{
+    const struct upstream *upstream = conn->owner;
+
+    if (upstream->state == UPSTREAM_BUSY)
+        call_fetch(upstream->call, stage);
+}
+
 static void on_writable(struct conn *conn)
 {
     struct upstream *upstream = conn->owner;
@@ -554,4 +562,5 @@ static const struct conn_calls upstream_calls = {
     .on_eof = on_eof,
     .on_closed = on_closed,
     .on_released = on_released,
+    .fetch = fetch,
 };

@@ -428,12 +428,14 @@ enum r2a_err conns_open(struct conns *conns, struct loop *loop, uint32_t limit)
     conns->end_timer.fn = on_end_timer;
     conns->starved_hook.fn = conn_feed_starved;
     loop_add_hook(loop, &conns->starved_hook);
+    loop->engine->fetch = conn_fetch;
     return R2A_OK;
 }
 
 void conns_close(struct conns *conns)
 {
     check(conns->open_count == 0);
+    conns->loop->engine->fetch = NULL;
     loop_timer_cancel(conns->loop, &conns->end_timer);
     loop_remove_hook(&conns->starved_hook);
     slab_close(&conns->layers);

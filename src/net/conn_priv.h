@@ -84,6 +84,7 @@ void conn_redeliver(struct conn *conn);
 void conn_drop_kept(struct conn *conn);
 /* conns->starved_hook */
 void conn_feed_starved(struct loop_hook *hook);
+void conn_fetch(const struct op *op, enum engine_fetch stage);
 
 /* conn_tls.c */
 

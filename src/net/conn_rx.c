@@ -329,6 +329,20 @@ static void take_received(struct conn *conn, struct op_result result, enum rx_mo
     }
 }
 
+#define OWNER_BYTES 128u /* of an owner that bytes are about to reach */
+
+void conn_fetch(const struct op *op, enum engine_fetch stage)
+{
+    const struct conn *conn = container_of(op, const struct conn, rx_op);
+
+    if (op->fn != on_received)
+        return;
+    if (stage == FETCH_OWNER)
+        engine_prefetch(conn->owner, OWNER_BYTES);
+    else if (conn->calls->fetch != NULL)
+        conn->calls->fetch(conn, stage);
+}
+
 static void on_received(struct op *op, struct op_result result)
 {
     struct conn *conn = container_of(op, struct conn, rx_op);

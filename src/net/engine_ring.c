@@ -24,6 +24,7 @@
 #define WINDOW_CALM_TICKS 16384u /* ticks without starvation after which the window shrinks */
 #define BATCH             32u    /* results looked at together */
 #define OWNER_BYTES       320u   /* what stands around an op and is wanted with it */
+#define FETCH_STAGES      5u     /* that memory, and those of engine_fetch */
 #define RESET_COMMAND     3u     /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
 
 /* The order between a post's sender and its receiver is made by the kernel, where ThreadSanitizer
@@ -431,16 +432,26 @@ static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flag
     }
 }
 
-/* Begins to bring what the next result goes to into the cache: between two of its turns a
- * connection's memory was crowded out of it by the kernel and by other connections. */
-static void fetch_owner(uint64_t data)
+static struct op *op_of(const struct io_uring_cqe *cqe)
 {
-    const char *op = (const char *)(uintptr_t)(data & ~(uint64_t)RING_TAG_MASK);
+    return (struct op *)(uintptr_t)(cqe->user_data & ~(uint64_t)RING_TAG_MASK);
+}
 
-    if ((data & RING_TAG_MASK) != RING_OP)
-        return;
-    for (size_t at = 0; at < OWNER_BYTES; at += 64)
-        __builtin_prefetch(op + at);
+/* What coming results go to is brought into the cache on the way to them, a stage a step: between
+ * two of its turns a connection's memory was crowded out by the kernel and by other connections. */
+static void fetch_ahead(struct ring *ring, struct io_uring_cqe *const *cqes, uint32_t step,
+                        uint32_t count)
+{
+    for (uint32_t stage = 0; stage < FETCH_STAGES && stage <= step; stage++) {
+        const uint32_t at = step - stage;
+
+        if (at >= count || (cqes[at]->user_data & RING_TAG_MASK) != RING_OP)
+            continue;
+        if (stage == 0)
+            engine_prefetch(op_of(cqes[at]), OWNER_BYTES);
+        else if (ring->engine.fetch != NULL)
+            ring->engine.fetch(op_of(cqes[at]), (enum engine_fetch)(stage - 1));
+    }
 }
 
 void ring_read_clock(struct ring *ring)
@@ -499,10 +510,13 @@ uint32_t ring_tick(struct engine *engine, uint64_t until_ms)
         uint32_t left = present - done;
         uint32_t count = io_uring_peek_batch_cqe(&ring->uring, cqes, left < BATCH ? left : BATCH);
 
-        for (uint32_t i = 0; i < count; i++) {
-            if (i + 1 < count)
-                fetch_owner(cqes[i + 1]->user_data);
-            deliver(ring, cqes[i]->user_data, cqes[i]->res, cqes[i]->flags);
+        for (uint32_t step = 0; step < count + FETCH_STAGES; step++) {
+            fetch_ahead(ring, cqes, step, count);
+            if (step >= FETCH_STAGES) {
+                const struct io_uring_cqe *cqe = cqes[step - FETCH_STAGES];
+
+                deliver(ring, cqe->user_data, cqe->res, cqe->flags);
+            }
         }
         io_uring_cq_advance(&ring->uring, count);
         done += count;

@@ -55,6 +55,8 @@ struct conn_calls {
     /* Every operation ended, the descriptor is closed; the slot is freed after this call. May be
      * NULL. */
     void (*on_released)(struct conn *conn);
+    /* Bytes are about to come: the stages of engine_fetch from FETCH_STATE on. May be NULL. */
+    void (*fetch)(const struct conn *conn, enum engine_fetch stage);
 };
 
 /* Who is at the other end. Family AF_UNSPEC: not known. */

@@ -76,6 +76,20 @@ struct op {
 };
 _Static_assert(sizeof(struct op) == 32, "an op is half a cache line");
 
+enum engine_fetch {
+    FETCH_OWNER,  /* what the op's own memory points to */
+    FETCH_STATE,  /* what the owner points to */
+    FETCH_BEYOND, /* and what that points to */
+    FETCH_LAST,   /* and once more */
+};
+
+/* Asks the cache for `size` bytes; NULL: for none. */
+static inline void engine_prefetch(const void *at, size_t size)
+{
+    for (size_t i = 0; at != NULL && i < size; i += 64)
+        __builtin_prefetch((const char *)at + i);
+}
+
 struct engine_cfg {
     uint32_t submissions; /* operations a tick can hand over in one call; 0: 1024 */
     uint32_t completions; /* 0: four times as many */
@@ -137,6 +151,10 @@ struct engine {
     char *rx_memory; /* provided buffers, RX_SEGMENT_BYTES each */
     /* Set by who starts the engine: takes a posted op that could not be brought over. */
     void (*post_failed)(struct op *op);
+    /* Set by who knows what stands behind ops, or NULL: begins to bring into the cache what the
+     * result of `op` will go through. Called a few results ahead, with the stages one after
+     * another; each follows only pointers that lie in what the one before asked for. */
+    void (*fetch)(const struct op *op, enum engine_fetch stage);
     struct engine_stats stats;
 };
 
