@@ -201,9 +201,9 @@ bool http_u64_parse(struct slice digits, uint64_t *value)
     for (size_t i = 0; i < digits.len; i++) {
         unsigned digit = (unsigned)(uint8_t)digits.ptr[i] - '0';
 
-        if (digit > 9 || sum > (UINT64_MAX - digit) / 10)
+        if (digit > 9 || __builtin_mul_overflow(sum, UINT64_C(10), &sum) ||
+            __builtin_add_overflow(sum, digit, &sum))
             return false;
-        sum = sum * 10 + digit;
     }
     *value = sum;
     return true;

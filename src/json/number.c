@@ -67,7 +67,23 @@ static struct decimal parse(struct slice number)
     return decimal;
 }
 
-bool json_number_int(struct slice number, int64_t *value)
+/* Nearly every integer is a few digits. */
+static bool read_short(struct slice number, int64_t *value)
+{
+    int64_t sum = 0;
+
+    if (number.len > 18)
+        return false;
+    for (size_t i = 0; i < number.len; i++) {
+        if (!is_digit(number.ptr[i]))
+            return false;
+        sum = sum * 10 + (number.ptr[i] - '0');
+    }
+    *value = sum;
+    return true;
+}
+
+static bool read_long(struct slice number, int64_t *value)
 {
     const struct decimal decimal = parse(number);
     uint64_t magnitude = decimal.digits;
@@ -86,6 +102,11 @@ bool json_number_int(struct slice number, int64_t *value)
         return false;
     *value = (int64_t)(decimal.is_negative ? -magnitude : magnitude);
     return true;
+}
+
+bool json_number_int(struct slice number, int64_t *value)
+{
+    return read_short(number, value) || read_long(number, value);
 }
 
 double json_number_double(struct slice number)

@@ -1,5 +1,5 @@
-/* Picking members: a loop over the keys of the root, a second one over those of an object below it
- * that a subkey asks for. Everything else is skipped, which validates it. */
+/* Picking members: a loop over those of the root, each taken whole, which validates it, and a
+ * second one over those of an object among them that a subkey asks for. */
 #include "r2a/json/path.h"
 
 #include "r2a/core/check.h"
@@ -11,6 +11,7 @@ struct picker {
     const struct json_pick *picks;
     struct json_found *found;
     uint32_t count;
+    uint64_t lengths; /* that keys have, a bit each, modulo 64: most members are none of them */
     enum r2a_err err; /* ours, beside the scanner's: TYPE or DUPLICATE */
     const char *at;
 };
@@ -27,78 +28,60 @@ static struct slice key_raw(const struct json_scan *scan)
     return slice_of(scan->text.ptr - 1, scan->text.len + 2);
 }
 
-/* The members of the object whose brace was just taken, the value of `key`. */
-static bool pick_below(struct picker *picker, struct slice key)
+/* The members of `object`, which was scanned before, the value of `key`. */
+static bool pick_below(struct picker *picker, struct slice object, struct slice key)
 {
-    struct json_scan *const scan = &picker->scan;
-    enum json_token token;
+    struct json_scan scan;
+    struct json_found value;
 
-    while ((token = json_next(scan)) == JSON_KEY) {
-        const struct slice subkey_raw = key_raw(scan);
-        struct json_found value = {.key_raw = subkey_raw};
-        uint64_t hits = 0;
-
+    json_open(&scan, object);
+    (void)json_next(&scan);
+    while (json_member(&scan, &value.kind, &value.raw) == JSON_KEY) {
+        value.key_raw = key_raw(&scan);
         for (uint32_t i = 0; i < picker->count; i++) {
             const struct json_pick *const pick = &picker->picks[i];
 
-            if (pick->subkey.len == 0 || !json_key_is(scan, pick->subkey) ||
+            if (pick->subkey.len == 0 || !json_key_is(&scan, pick->subkey) ||
                 !slice_eq(pick->key, key))
                 continue;
             if (pick->is_unique && picker->found[i].kind != JSON_ERROR)
-                return fail(picker, R2A_ERR_JSON_DUPLICATE, subkey_raw.ptr);
-            hits |= UINT64_C(1) << i;
+                return fail(picker, R2A_ERR_JSON_DUPLICATE, value.key_raw.ptr);
+            picker->found[i] = value;
         }
-        value.kind = json_next(scan);
-        if (!json_skip_after(scan, value.kind, &value.raw))
-            return false;
-        for (; hits != 0; hits &= hits - 1)
-            picker->found[__builtin_ctzll(hits)] = value;
     }
-    return token == JSON_OBJECT_END;
+    return true;
 }
 
-/* One member of the root, whose key was just taken. */
-static bool pick_member(struct picker *picker, uint64_t *seen)
+/* One member of the root, which was just taken. */
+static inline bool pick_member(struct picker *picker, struct json_found value, uint64_t *seen)
 {
-    struct json_scan *const scan = &picker->scan;
-    struct json_found value = {.key_raw = key_raw(scan)};
-    const struct json_pick *pick = picker->picks;
-    const struct json_pick *const end = pick + picker->count;
+    const struct json_scan *const scan = &picker->scan;
     struct slice below = {0};
-    uint64_t hits = 0;
-    uint64_t bit = 1;
 
-    for (; pick != end; pick++, bit <<= 1) {
+    for (uint32_t i = 0; i < picker->count; i++) {
+        const struct json_pick *const pick = &picker->picks[i];
+
         if (lex_likely(!json_key_is(scan, pick->key)))
             continue;
-        if (pick->is_unique && (*seen & bit) != 0)
+        if (value.key_raw.ptr == NULL)
+            value.key_raw = key_raw(scan);
+        if (pick->is_unique && (*seen & UINT64_C(1) << i) != 0)
             return fail(picker, R2A_ERR_JSON_DUPLICATE, value.key_raw.ptr);
-        *seen |= bit;
+        *seen |= UINT64_C(1) << i;
         if (pick->subkey.len == 0) {
-            hits |= bit;
+            picker->found[i] = value;
         } else {
             below = pick->key;
-            picker->found[pick - picker->picks] = (struct json_found){.kind = JSON_ERROR};
+            picker->found[i] = (struct json_found){.kind = JSON_ERROR};
         }
     }
-    value.kind = json_next(scan);
-    if (value.kind == JSON_OBJECT && below.len > 0) {
-        const char *const begin = scan->pos - 1;
-
-        if (!pick_below(picker, below))
-            return false;
-        value.raw = slice_between(begin, scan->pos);
-    } else if (!json_skip_after(scan, value.kind, &value.raw)) {
-        return false;
-    }
-    for (; hits != 0; hits &= hits - 1)
-        picker->found[__builtin_ctzll(hits)] = value;
-    return true;
+    return below.len == 0 || value.kind != JSON_OBJECT || pick_below(picker, value.raw, below);
 }
 
 static bool pick_root(struct picker *picker)
 {
     struct json_scan *const scan = &picker->scan;
+    struct json_found value = {0};
     uint64_t seen = 0;
     enum json_token token = json_next(scan);
 
@@ -106,9 +89,12 @@ static bool pick_root(struct picker *picker)
         return false;
     if (token != JSON_OBJECT)
         return fail(picker, R2A_ERR_JSON_TYPE, lex_skip_space(scan->begin, scan->end));
-    while ((token = json_next(scan)) == JSON_KEY)
-        if (!pick_member(picker, &seen))
+    while ((token = json_member(scan, &value.kind, &value.raw)) == JSON_KEY) {
+        if (lex_likely(!scan->has_escape && (picker->lengths >> scan->text.len % 64 & 1) == 0))
+            continue;
+        if (!pick_member(picker, value, &seen))
             return false;
+    }
     return token == JSON_OBJECT_END && json_next(scan) == JSON_END;
 }
 
@@ -121,8 +107,11 @@ enum r2a_err json_pick(struct slice body, const struct json_pick *picks, uint32_
     picker.picks = picks;
     picker.found = found;
     picker.count = count;
-    for (uint32_t i = 0; i < count; i++)
+    picker.lengths = 0;
+    for (uint32_t i = 0; i < count; i++) {
         found[i] = (struct json_found){.kind = JSON_ERROR};
+        picker.lengths |= UINT64_C(1) << picks[i].key.len % 64;
+    }
     if (memo != NULL)
         json_open_memo(&picker.scan, body, memo);
     else

@@ -1,13 +1,18 @@
-/* Leaving a container in one go, which is what a relay does with nearly all of a body. The grammar
+/* Leaving a container in one go, which is what a relay does with nearly all of a body, and taking
+ * members whole. The grammar
  * is the scanner's (state.h), with what it knows held in registers. Only the plain is done here:
  * whatever is not (white space, a string with more to it, a fraction, the
  * last bytes of the text, any error) is left where it is and json_next takes that one token. */
+#include "r2a/core/check.h"
+
 #include "find.h"
 #include "lex.h"
 #include "state.h"
 
 /* Between two looks at how much is left: comma, key of less than a block, colon. */
 #define WINDOW_BYTES (FIND_BLOCK + 8)
+
+#define INLINE inline __attribute__((always_inline))
 
 #define LONG_BYTES_MEMO 128
 _Static_assert(LONG_BYTES_MEMO < JSON_MEMO_BYTES_MIN, "nothing a memo notes ends in it");
@@ -25,7 +30,7 @@ static __attribute__((noinline)) const char *long_end(const struct json_scan *sc
 }
 
 /* Where a plain value without values of its own ends, or NULL. WINDOW_BYTES can be read. */
-static inline const char *plain_end(const struct json_scan *scan, const char *p)
+static INLINE const char *plain_end(const struct json_scan *scan, const char *p)
 {
     const char *quote;
 
@@ -52,7 +57,7 @@ static inline const char *plain_end(const struct json_scan *scan, const char *p)
 }
 
 /* Where the value of a plain member begins, whose key does at `p`; or NULL. */
-static inline const char *plain_key_end(const char *p)
+static INLINE const char *plain_key_end(const char *p)
 {
     const char *quote;
 
@@ -146,4 +151,78 @@ bool scan_leave(struct json_scan *scan)
         if (scan->depth < floor)
             return true;
     }
+}
+
+/* --- members --- */
+
+static enum json_token kind_of(char first)
+{
+    switch (first) {
+    case '"':
+        return JSON_STRING;
+    case 't':
+        return JSON_TRUE;
+    case 'f':
+        return JSON_FALSE;
+    case 'n':
+        return JSON_NULL;
+    default:
+        return JSON_NUMBER;
+    }
+}
+
+/* Takes a plain key: true, and a value is next. */
+static inline bool take_plain_key(struct json_scan *scan)
+{
+    const char *p = scan->pos;
+    const char *value;
+
+    if (scan->end - p < WINDOW_BYTES)
+        return false;
+    if (scan->state == STATE_AFTER_MEMBER && *p == ',')
+        p++;
+    else if (scan->state != STATE_FIRST_KEY)
+        return false;
+    value = plain_key_end(p);
+    if (value == NULL)
+        return false;
+    scan->text = slice_between(p + 1, value - 2);
+    scan->has_escape = false;
+    scan->pos = value;
+    scan->state = STATE_VALUE;
+    return true;
+}
+
+enum json_token json_member(struct json_scan *scan, enum json_token *kind, struct slice *raw)
+{
+    const char *begin;
+    const char *end = NULL;
+    struct slice key;
+    bool has_escape;
+
+    check(!scan->is_pieces);
+    if (!take_plain_key(scan)) {
+        const enum json_token token = json_next(scan);
+
+        if (token != JSON_KEY)
+            return token == JSON_OBJECT_END ? token : JSON_ERROR;
+    }
+    key = scan->text;
+    has_escape = scan->has_escape;
+    begin = scan->pos;
+    if (scan->end - begin >= WINDOW_BYTES && scan->state == STATE_VALUE)
+        end = plain_end(scan, begin);
+    if (end != NULL) {
+        *kind = kind_of(*begin);
+        *raw = slice_between(begin, end);
+        scan->pos = end;
+        scan->state = scan->after;
+        return JSON_KEY;
+    }
+    *kind = json_next(scan);
+    if (!json_skip_after(scan, *kind, raw))
+        return JSON_ERROR;
+    scan->text = key;
+    scan->has_escape = has_escape;
+    return JSON_KEY;
 }

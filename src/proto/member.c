@@ -2,40 +2,30 @@
 
 /* Members as spans: one pass that validates, no tree. */
 
-static bool read_value(struct json_scan *scan, struct member *member)
-{
-    enum json_token token = json_next(scan);
-
-    *member = (struct member){.kind = (uint8_t)token};
-    if (!json_skip_after(scan, token, &member->raw))
-        return false;
-    if (token == JSON_NULL) {
-        member->kind = JSON_ERROR;
-        member->is_null = true;
-    }
-    return true;
-}
-
 bool members_read(struct json_scan *scan, const struct slice *names, uint32_t count,
                   struct member *members, int *twice, member_unknown_fn unknown, void *context)
 {
-    enum json_token token;
+    enum json_token token, kind;
+    struct slice raw;
 
     for (uint32_t i = 0; i < count; i++)
         members[i] = (struct member){0};
     if (twice != NULL)
         *twice = -1;
-    while ((token = json_next(scan)) == JSON_KEY) {
-        struct text key = text_escaped(scan->text);
-        int index = json_key_index(scan, names, count);
-        struct member other;
+    while ((token = json_member(scan, &kind, &raw)) == JSON_KEY) {
+        const bool is_null = kind == JSON_NULL;
+        const struct member member = {
+            .kind = is_null ? JSON_ERROR : (uint8_t)kind, .is_null = is_null, .raw = raw};
+        const int index = json_key_index(scan, names, count);
 
-        if (index >= 0 && twice != NULL && members[index].raw.len > 0)
+        if (index < 0) {
+            if (unknown != NULL)
+                unknown(context, text_escaped(scan->text), &member);
+            continue;
+        }
+        if (twice != NULL && members[index].raw.len > 0)
             *twice = index;
-        if (!read_value(scan, index >= 0 ? &members[index] : &other))
-            return false;
-        if (index < 0 && unknown != NULL)
-            unknown(context, key, &other);
+        members[index] = member;
     }
     return token == JSON_OBJECT_END;
 }

@@ -57,7 +57,7 @@ static void skip_and_take(struct slice text, bool is_valid)
     struct slice raw;
     uint64_t offset = UINT64_MAX;
     enum r2a_err err;
-    enum json_token token;
+    enum json_token token, kind;
 
     json_open(&scan, text);
     require((json_skip(&scan, &raw) && json_next(&scan) == JSON_END) == is_valid);
@@ -65,6 +65,17 @@ static void skip_and_take(struct slice text, bool is_valid)
     while ((token = json_next(&taken)) != JSON_ERROR && token != JSON_END)
         ;
     require(scan.err == taken.err && scan.offset == taken.offset);
+    json_open(&scan, text);
+    if (json_next(&scan) == JSON_OBJECT) {
+        while ((token = json_member(&scan, &kind, &raw)) == JSON_KEY)
+            ;
+        if (token == JSON_OBJECT_END)
+            token = json_next(&scan);
+        require((token == JSON_END) == is_valid);
+        require(scan.err == taken.err && scan.offset == taken.offset);
+    }
+    json_open(&scan, text);
+    (void)json_skip(&scan, &raw);
     if (is_valid)
         require(raw.ptr >= text.ptr && raw.ptr + raw.len <= text.ptr + text.len);
     err = json_pick(text, picks, 3, found, NULL, &offset);

@@ -110,6 +110,11 @@ enum json_token json_next(struct json_scan *scan);
 bool json_skip(struct json_scan *scan, struct slice *raw);
 bool json_skip_after(struct json_scan *scan, enum json_token token, struct slice *raw);
 
+/* Whole text only, where a member or the end of an object is next. Takes the member whole: JSON_KEY
+ * with the key in `text` as ever, the first token of its value in `*kind` and the value's exact
+ * bytes in `*raw`. Else JSON_OBJECT_END or JSON_ERROR. */
+enum json_token json_member(struct json_scan *scan, enum json_token *kind, struct slice *raw);
+
 /* Whole text only. Takes the next value, which must be of the kind asked for; a JSON null gives
  * `*is_null` and an empty value (`is_null` may be NULL: then null is an error). False on another
  * type (R2A_ERR_JSON_TYPE, at the value) or on a syntax error; both end the scan. */

@@ -11,6 +11,7 @@ void scalar_open_recall(struct json_scan *scan, struct slice bytes, const struct
 void scalar_open_pieces(struct json_scan *scan);
 void scalar_feed(struct json_scan *scan, struct slice piece, bool is_last);
 enum json_token scalar_next(struct json_scan *scan);
+enum json_token scalar_member(struct json_scan *scan, enum json_token *kind, struct slice *raw);
 bool scalar_skip(struct json_scan *scan, struct slice *raw);
 bool scalar_skip_after(struct json_scan *scan, enum json_token token, struct slice *raw);
 bool scalar_take_string(struct json_scan *scan, struct text *value, bool *is_null);
@@ -26,6 +27,7 @@ int scalar_key_index(const struct json_scan *scan, const struct slice *names, ui
 #define json_open_pieces    scalar_open_pieces
 #define json_feed           scalar_feed
 #define json_next           scalar_next
+#define json_member         scalar_member
 #define json_skip           scalar_skip
 #define json_skip_after     scalar_skip_after
 #define json_take_string    scalar_take_string
@@ -46,6 +48,7 @@ int scalar_key_index(const struct json_scan *scan, const struct slice *names, ui
 #undef json_open_pieces
 #undef json_feed
 #undef json_next
+#undef json_member
 #undef json_skip
 #undef json_skip_after
 #undef json_take_string

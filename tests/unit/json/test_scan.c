@@ -651,6 +651,67 @@ Test(json_scan, skips_what_it_would_take)
     }
 }
 
+/* Members taken whole are the keys and values taken one after another. */
+static void expect_members_as_taken(const char *text, size_t len)
+{
+    struct json_scan members, tokens;
+    enum json_token member, token, kind = JSON_ERROR;
+    struct slice raw = {0}, value = {0};
+
+    json_open(&members, slice_of(text, len));
+    json_open(&tokens, slice_of(text, len));
+    if (json_next(&members) != JSON_OBJECT)
+        return;
+    cr_assert_eq(json_next(&tokens), JSON_OBJECT);
+    do {
+        member = json_member(&members, &kind, &raw);
+        token = json_next(&tokens);
+        if (token == JSON_KEY) {
+            const struct slice key = tokens.text;
+            const bool has_escape = tokens.has_escape;
+            const enum json_token first = json_next(&tokens);
+
+            if (!json_skip_after(&tokens, first, &value)) {
+                token = JSON_ERROR;
+            } else {
+                cr_assert_eq(member, JSON_KEY, "%.*s", (int)len, text);
+                cr_assert_eq(kind, first);
+                cr_assert(members.text.ptr == key.ptr && members.text.len == key.len);
+                cr_assert_eq(members.has_escape, has_escape);
+                cr_assert(raw.ptr == value.ptr && raw.len == value.len);
+            }
+        }
+        cr_assert_eq(member, token, "%.*s", (int)len, text);
+    } while (token == JSON_KEY);
+    cr_assert_eq(members.err, tokens.err, "%.*s", (int)len, text);
+    cr_assert_eq(members.offset, tokens.offset, "%.*s", (int)len, text);
+    if (token == JSON_OBJECT_END)
+        cr_assert_eq(json_next(&members), json_next(&tokens));
+}
+
+Test(json_scan, takes_members_whole)
+{
+    static const char plain[] =
+        "{\"role\":\"user\",\"content\":\"a text that is longer than one block of sixteen\","
+        "\"n\":120,\"m\":-3,\"x\":4.5,\"t\":true,\"f\":false,\"z\":null,\"o\":{\"a\":[1,{}]},"
+        "\"a name longer than a block\":[],\"e\\u0061\":\"\\n\" , \"w\" : [ ],\"last\":0}";
+    static const char others[] = "{}[],:\"\\0 1-.etfnu\n\x01\x80";
+    char text[sizeof plain + 64];
+
+    memset(text, ' ', sizeof text);
+    memcpy(text, plain, sizeof plain - 1);
+    for (size_t len = 0; len < sizeof text; len++)
+        expect_members_as_taken(text, len);
+    for (size_t at = 0; at < sizeof plain - 1; at++) {
+        for (size_t i = 0; i < sizeof others - 1; i++) {
+            text[at] = others[i];
+            expect_members_as_taken(text, sizeof text);
+            expect_members_as_taken(text, sizeof plain - 1);
+        }
+        text[at] = plain[at];
+    }
+}
+
 Test(json_scan, skips_as_deep_as_it_takes)
 {
     char text[4 * JSON_DEPTH_MAX];
