@@ -100,9 +100,9 @@ static void sip_word(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-uint64_t siphash(const uint64_t key[2], struct slice bytes)
+void siphash(const uint64_t key[2], struct slice bytes, uint64_t tag[2])
 {
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du ^ 0xee,
                      key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
     uint64_t last = (uint64_t)bytes.len << 56;
     size_t at = 0;
@@ -112,9 +112,12 @@ uint64_t siphash(const uint64_t key[2], struct slice bytes)
     for (unsigned shift = 0; at < bytes.len; at++, shift += 8)
         last |= (uint64_t)(unsigned char)bytes.ptr[at] << shift;
     sip_word(v, last);
-    v[2] ^= 0xff;
+    v[2] ^= 0xee;
     sip_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    tag[0] = v[0] ^ v[1] ^ v[2] ^ v[3];
+    v[1] ^= 0xdd;
+    sip_rounds(v, 4);
+    tag[1] = v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* --- FNV-1a --- */
@@ -235,15 +238,18 @@ void random_base62(char *to, size_t count)
         uint32_t draws[8];
 
         random_bytes(draws, sizeof(draws));
-        for (size_t i = 0; i < 8; i++) {
-            uint64_t rest = draws[i];
+        /* Read as a fraction, a draw gives digits of base 62 by multiplication; after three no
+         * character is likelier than another by more than one part in 10,000. */
+        for (size_t i = 0; i < array_count(draws) && at < count; i++) {
+            const uint64_t first = (uint64_t)draws[i] * 62;
+            const uint64_t second = (first & UINT32_MAX) * 62;
+            const uint64_t third = (second & UINT32_MAX) * 62;
+            const char chars[3] = {alphabet[first >> 32], alphabet[second >> 32],
+                                   alphabet[third >> 32]};
+            const size_t part = count - at < 3 ? count - at : 3;
 
-            /* Read as a fraction, a draw gives digits of base 62 by multiplication; after three no
-             * character is likelier than another by more than one part in 10,000. */
-            for (size_t k = 0; k < 3 && at < count; k++) {
-                rest = (rest & UINT32_MAX) * 62;
-                to[at++] = alphabet[rest >> 32];
-            }
+            memcpy(to + at, chars, part);
+            at += part;
         }
     }
 }

@@ -169,13 +169,17 @@ void rope_put_i64(struct rope *rope, int64_t value)
 
 void rope_borrow(struct rope *rope, struct slice bytes)
 {
+    if (bytes.len < ROPE_BORROW_BYTES_MIN)
+        rope_put(rope, bytes);
+    else
+        rope_borrow_any(rope, bytes);
+}
+
+void rope_borrow_any(struct rope *rope, struct slice bytes)
+{
     struct rope_seg *seg;
 
-    if (bytes.len < ROPE_BORROW_BYTES_MIN) {
-        rope_put(rope, bytes);
-        return;
-    }
-    if (!admit(rope, bytes.len))
+    if (bytes.len == 0 || !admit(rope, bytes.len))
         return;
     if (bytes.len > UINT32_MAX) {
         fail(rope, R2A_ERR_LIMIT);

@@ -257,8 +257,14 @@ static size_t digits_of(uint64_t value)
 
 size_t str_from_u64(char to[STR_U64_BYTES_MAX], uint64_t value)
 {
-    size_t len = digits_of(value), at = len;
+    size_t len, at;
 
+    if (value < 10) {
+        to[0] = (char)('0' + value);
+        return 1;
+    }
+    len = digits_of(value);
+    at = len;
     for (; at >= 2; value /= 100) {
         at -= 2;
         memcpy(to + at, digit_pairs + value % 100 * 2, 2);

@@ -39,8 +39,7 @@ static void digest(struct digests *digests, struct auth_memo *memo, struct slice
         return;
     digests->count++;
     if (memo) {
-        tag[0] = siphash(memo->secret[0], key);
-        tag[1] = siphash(memo->secret[1], key);
+        siphash(memo->secret, key, tag);
         entry = &memo->entries[tag[0] % AUTH_MEMO_ENTRIES];
         if (entry->tag[0] == tag[0] && entry->tag[1] == tag[1]) {
             memcpy(digests->bytes[at], entry->digest, SHA256_BYTES);
@@ -94,7 +93,7 @@ enum auth_result auth_check(const struct config *config, const struct auth_offer
     *key = NULL;
     if (config->keys_count == 0)
         return AUTH_OK;
-    if (memo->secret[0][0] == 0)
+    if (memo->secret[0] == 0)
         random_bytes(memo->secret, sizeof(memo->secret));
     digest_all(offer, memo, &digests);
     if (digests.count == 0)

@@ -22,7 +22,7 @@ enum auth_result { AUTH_OK, AUTH_MISSING, AUTH_WRONG, AUTH_DISABLED };
  * can compute. What a digest is worth, the configuration of the moment says. One a worker; all zero
  * is empty. */
 struct auth_memo {
-    uint64_t secret[2][2];
+    uint64_t secret[2];
     struct auth_memo_entry {
         uint64_t tag[2];
         uint8_t digest[SHA256_BYTES];

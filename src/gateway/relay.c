@@ -32,7 +32,8 @@ struct edit {
     struct slice text;
 };
 
-#define EDITS_MAX 8u
+#define EDITS_MAX      8u
+#define SPAN_BYTES_MIN 256u /* of a body, that are borrowed rather than copied */
 
 struct edit_list {
     struct edit edits[EDITS_MAX];
@@ -345,6 +346,15 @@ static void begin_member(struct rope *members, struct slice key)
     rope_put(members, S("\":"));
 }
 
+/* Bytes of the body, which outlives `out`. */
+static void put_span(struct rope *out, struct slice span)
+{
+    if (span.len < SPAN_BYTES_MIN)
+        rope_put(out, span);
+    else
+        rope_borrow_any(out, span);
+}
+
 void relay_write(const struct proto *proto, struct slice body, const struct relay_peek *peek,
                  const struct relay_edits *edits, struct rope *out)
 {
@@ -444,7 +454,7 @@ void relay_write(const struct proto *proto, struct slice body, const struct rela
     while (*brace != '{') /* the peek saw an object: only white space comes before */
         brace++;
     brace++;
-    rope_borrow(out, slice_between(at, brace));
+    put_span(out, slice_between(at, brace));
     at = brace;
     if (members.bytes > 0 && !is_container_empty(slice_between(brace - 1, body_end(body))))
         rope_put_char(&members, ',');
@@ -452,9 +462,9 @@ void relay_write(const struct proto *proto, struct slice body, const struct rela
         out->err = members.err;
     rope_append(out, &members);
     for (uint32_t i = 0; i < list.count; i++) {
-        rope_borrow(out, slice_between(at, list.edits[i].at));
+        put_span(out, slice_between(at, list.edits[i].at));
         write_edit(&list.edits[i], out);
         at = list.edits[i].at + list.edits[i].len;
     }
-    rope_borrow(out, slice_between(at, body.ptr + body.len));
+    put_span(out, slice_between(at, body.ptr + body.len));
 }

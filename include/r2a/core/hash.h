@@ -22,9 +22,10 @@ void sha256_of(struct slice bytes, unsigned char digest[SHA256_BYTES]);
 /* Equal, in a time that depends on the lengths only. For secrets and their digests. */
 bool hash_equal(struct slice a, struct slice b);
 
-/* SipHash-2-4 (Aumasson, Bernstein 2012) under a secret key: for tables and tags of what a peer
- * sends. Who does not know the key can neither predict a value nor make two texts collide. */
-uint64_t siphash(const uint64_t key[2], struct slice bytes);
+/* SipHash-2-4 with 128 bits (Aumasson, Bernstein 2012, and the authors' table) under a secret key:
+ * for tables and tags of what a peer sends. Who does not know the key can neither predict a value
+ * nor make two texts collide. */
+void siphash(const uint64_t key[2], struct slice bytes, uint64_t tag[2]);
 
 /* 64-bit FNV-1a. Never for tables that a peer fills: it has no seed. */
 #define FNV1A_64_START 0xcbf29ce484222325ull

@@ -38,6 +38,8 @@ void rope_put_i64(struct rope *rope, int64_t value);
 /* Appends without copying when long (ROPE_BORROW_BYTES_MIN), else copies. The bytes must stay until
  * rope_clear or until consumed. */
 void rope_borrow(struct rope *rope, struct slice bytes);
+/* The same whatever the length: for a rope whose bytes are copied on anyway. */
+void rope_borrow_any(struct rope *rope, struct slice bytes);
 /* Room for exactly up to `size` contiguous bytes (at most 16,000) at the tail, NULL on failure;
  * rope_commit says how many of them were written. */
 char *rope_reserve(struct rope *rope, size_t size);
