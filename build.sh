@@ -196,7 +196,7 @@ use() {
     case $flavour in
     # What ships is bounded in size: nothing unwinds it, and padding loops and jumps buys nothing measurable.
     musl)
-        CFLAGS_ONCE=' -Os' # configuration and start run once: small rather than fast
+        CFLAGS_ONCE=' -Os' # what runs at the start or hardly ever: small rather than fast
         CFLAGS+=" -fPIE -DR2A_MUSL $MUSL_KERNEL_HEADERS -fno-asynchronous-unwind-tables -fno-unwind-tables -falign-jumps=1 -falign-loops=1 -falign-labels=1"
         ;;
     *) CFLAGS+=' -fPIE' LDFLAGS+=' -pie' ;;
@@ -232,6 +232,8 @@ compile_one() { # SOURCE: into $OBJ; prints the diagnostics of a failure in one 
         case $CC in *clang*) ;; *) more+=' -fno-tree-loop-distribute-patterns' ;; esac
         ;;
     src/gateway/config*.c | src/main/*.c) more+=$CFLAGS_ONCE ;;
+    src/gateway/gateway.c | src/gateway/listens.c | src/gateway/admin.c | src/gateway/catalog.c) more+=$CFLAGS_ONCE ;;
+    src/net/engine_ring_start.c | src/net/engine_refuse.c | src/net/resolve*.c | src/net/dns.c | src/net/tls_trust.c) more+=$CFLAGS_ONCE ;;
     esac
     mkdir -p "${object%/*}"
     : >"$temporary.time" # an edit made while the compiler runs must count as newer
