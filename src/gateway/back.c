@@ -238,6 +238,13 @@ static const struct slice *keep_coding(struct exchange *ex, struct slice coding)
     return kept->len > 0 ? kept : NULL;
 }
 
+/* Whether a body is answered in the very call that brings the last of it, by a copy: then one that
+ * comes whole need not be gathered. */
+static bool is_short(const struct exchange *ex, uint64_t length)
+{
+    return ex->is_relay && !ex->call.is_error && length < ROPE_BORROW_BYTES_MIN;
+}
+
 /* A final status head. */
 static void on_head(struct call *call, const struct h1_response *head)
 {
@@ -289,7 +296,7 @@ static void on_head(struct call *call, const struct h1_response *head)
     document_init(&call->document, ex->worker->mem,
                   call->is_error ? ERROR_BODY_BYTES_MAX
                                  : (uint32_t)ex->config->limits.output_bytes);
-    if (head->body == HTTP_BODY_LENGTH && !call->is_error)
+    if (head->body == HTTP_BODY_LENGTH && !call->is_error && !is_short(ex, head->content_length))
         document_expect(&call->document,
                         head->content_length); /* too long is found while it flows */
 }
@@ -306,8 +313,11 @@ static void on_data(struct call *call, struct slice data)
         return;
     }
     if (call->framing == NULL) {
-        int32_t n = document_feed(&call->document, data, &frame);
+        int32_t n;
 
+        if (up->body.is_complete && is_short(ex, data.len) && document_lend(&call->document, data))
+            return;
+        n = document_feed(&call->document, data, &frame);
         if (n >= 0 || call->is_error) /* the rest of a long error text is not needed */
             return;
         if (n == R2A_ERR_FRAME_LIMIT && ex->is_relay && !ex->is_stream) {
@@ -479,6 +489,7 @@ size_t call_on_bytes(struct call *call, struct slice bytes)
         used = bytes.len;
     ex->in_callback = false;
     ex_after_bytes(ex);
+    document_recall(&call->document);
     return used;
 }
 

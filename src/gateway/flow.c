@@ -378,9 +378,8 @@ void ex_on_answer_end(struct exchange *ex, bool is_cut, enum r2a_err err)
 /* A plain answer of the client's own protocol, byte for byte. */
 static void answer_relayed(struct exchange *ex)
 {
-    struct gather *gather = &ex->call.document.gather;
     struct slice type = ex->call.content_type;
-    struct slice bytes = slice_of(gather->ptr, gather->len);
+    struct slice bytes = document_bytes(&ex->call.document);
     struct rope body = {.mem = ex->worker->mem};
 
     if (type.len == 0)

@@ -27,8 +27,28 @@ int32_t document_feed(struct document *document, struct slice in, struct frame *
         return document->err;
     document->err = gather_put(&document->gather, document->mem, in, document->bytes_max);
     if (document->err != R2A_OK)
-        frame->raw = slice_of(document->gather.ptr, document->gather.len);
+        frame->raw = document_bytes(document);
     return document->err;
+}
+
+bool document_lend(struct document *document, struct slice whole)
+{
+    if (document->gather.len > 0 || document->err != R2A_OK || whole.len > document->bytes_max)
+        return false;
+    document->lent = whole;
+    return true;
+}
+
+void document_recall(struct document *document)
+{
+    document->lent = (struct slice){0};
+}
+
+struct slice document_bytes(const struct document *document)
+{
+    if (document->lent.len > 0)
+        return document->lent;
+    return slice_of(document->gather.ptr, document->gather.len);
 }
 
 int32_t document_finish(struct document *document, struct frame *frame)
@@ -42,7 +62,7 @@ int32_t document_finish(struct document *document, struct frame *frame)
     }
     document->is_done = true;
     frame->kind = FRAME_DOCUMENT;
-    frame->raw = slice_of(document->gather.ptr, document->gather.len);
+    frame->raw = document_bytes(document);
     frame->data = frame->raw;
     return 1;
 }

@@ -14,6 +14,7 @@
 struct document {
     struct mem *mem;
     struct gather gather;
+    struct slice lent; /* the whole of it, when it came in one run */
     uint32_t bytes_max;
     int32_t err; /* sticky */
     bool is_done;
@@ -23,6 +24,12 @@ void document_init(struct document *document, struct mem *mem, uint32_t bytes_ma
 /* The body's length is known: takes its memory at once, so that it is copied only once. */
 enum r2a_err document_expect(struct document *document, uint64_t bytes);
 int32_t document_feed(struct document *document, struct slice in, struct frame *frame);
+/* All of the body in one run, which stays until document_recall: nothing is copied. Only while
+ * nothing was fed; false when it is longer than the bound. */
+bool document_lend(struct document *document, struct slice whole);
+void document_recall(struct document *document);
+/* What came so far. */
+struct slice document_bytes(const struct document *document);
 int32_t document_finish(struct document *document, struct frame *frame);
 void document_free(struct document *document);
 

@@ -53,3 +53,33 @@ Test(document, takes_what_is_expected_at_once)
     document_free(&document);
     mem_close(mem);
 }
+
+Test(document, lends_what_came_whole)
+{
+    struct mem_budget budget = {0};
+    struct mem *mem = mem_open(&budget, 1 << 20);
+    struct document document;
+    struct frame frame;
+    struct slice whole = S("{\"a\": 1}");
+
+    document_init(&document, mem, 100);
+    cr_assert(document_lend(&document, whole));
+    cr_assert_eq(document_finish(&document, &frame), 1);
+    cr_assert_eq(frame.kind, FRAME_DOCUMENT);
+    cr_assert_eq(frame.data.ptr, whole.ptr);
+    cr_assert_eq(frame.data.len, whole.len);
+    cr_assert_eq(document_bytes(&document).ptr, whole.ptr);
+    document_recall(&document);
+    cr_assert_eq(document_bytes(&document).len, 0);
+    cr_assert_eq(budget.used, 0);
+
+    document_init(&document, mem, 4);
+    cr_assert_not(document_lend(&document, whole)); /* feeding it says what is wrong */
+    cr_assert_eq(document_feed(&document, whole, &frame), R2A_ERR_FRAME_LIMIT);
+
+    document_init(&document, mem, 100);
+    cr_assert_eq(document_feed(&document, whole, &frame), 0);
+    cr_assert_not(document_lend(&document, whole));
+    document_free(&document);
+    mem_close(mem);
+}
