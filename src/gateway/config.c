@@ -435,7 +435,7 @@ static bool read_file(struct cfg_reader *reader, const struct config_flags *flag
         return true;
     reader->file = name;
     reader->directory = slash < name.len ? slice_head(name, slash + 1) : (struct slice){0};
-    if (cfg_read_file(reader->arena, name, CONFIG_FILE_BYTES_MAX, text, &errnum))
+    if (cfg_read_input(reader->arena, name, CONFIG_FILE_BYTES_MAX, text, &errnum))
         return true;
     reader->file = (struct slice){0};
     reader->report->errors++;

@@ -142,9 +142,13 @@ int32_t cfg_word(struct cfg_reader *reader, const struct cfg_node *node, const s
 /* An array of strings, or one string. */
 bool cfg_strings(struct cfg_reader *reader, const struct cfg_node *node, struct slice **values,
                  uint32_t *count);
-/* A whole file, at most `bytes_max`. False: *errnum says why (EFBIG when larger). */
+/* A whole file, at most `bytes_max`. False: *errnum says why (EFBIG when larger). What is no
+ * regular file is refused (EINVAL): the end of a pipe or a terminal may never come, and a reload
+ * would wait for it. cfg_read_input takes those, too. */
 bool cfg_read_file(struct cfg_arena *arena, struct slice path, size_t bytes_max,
                    struct slice *content, int *errnum);
+bool cfg_read_input(struct cfg_arena *arena, struct slice path, size_t bytes_max,
+                    struct slice *content, int *errnum);
 struct slice cfg_errno_text(int errnum);
 
 /* --- parts shared by several levels (config_common.c) --- */

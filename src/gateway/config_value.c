@@ -98,11 +98,10 @@ bool cfg_members(struct cfg_reader *reader, const struct cfg_node *object,
 
 /* --- files --- */
 
-bool cfg_read_file(struct cfg_arena *arena, struct slice path, size_t bytes_max,
-                   struct slice *content, int *errnum)
+/* Takes over `fd`, which may be an error: errno then says which. */
+static bool read_all(struct cfg_arena *arena, int fd, bool is_file_wanted, size_t bytes_max,
+                     struct slice *content, int *errnum)
 {
-    char *z = (char *)(uintptr_t)cfg_copy(arena, path).ptr;
-    int fd = open(z, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat facts;
     size_t room = 4096;
     size_t len = 0;
@@ -112,8 +111,8 @@ bool cfg_read_file(struct cfg_arena *arena, struct slice path, size_t bytes_max,
     if (fd < 0)
         return false;
     if (fstat(fd, &facts) == 0) {
-        if (S_ISDIR(facts.st_mode)) {
-            *errnum = EISDIR;
+        if (S_ISDIR(facts.st_mode) || (is_file_wanted && !S_ISREG(facts.st_mode))) {
+            *errnum = S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
             close(fd);
             return false;
         }
@@ -149,6 +148,25 @@ bool cfg_read_file(struct cfg_arena *arena, struct slice path, size_t bytes_max,
     return true;
 }
 
+static int open_path(struct cfg_arena *arena, struct slice path, int flags)
+{
+    return open(cfg_copy(arena, path).ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
+}
+
+bool cfg_read_file(struct cfg_arena *arena, struct slice path, size_t bytes_max,
+                   struct slice *content, int *errnum)
+{
+    int fd = open_path(arena, path, O_NONBLOCK); /* a pipe nobody writes to opens, too */
+
+    return read_all(arena, fd, true, bytes_max, content, errnum);
+}
+
+bool cfg_read_input(struct cfg_arena *arena, struct slice path, size_t bytes_max,
+                    struct slice *content, int *errnum)
+{
+    return read_all(arena, open_path(arena, path, 0), false, bytes_max, content, errnum);
+}
+
 struct slice cfg_errno_text(int errnum)
 {
     switch (errnum) {
@@ -159,6 +177,8 @@ struct slice cfg_errno_text(int errnum)
         return S("it may not be read by this user");
     case EISDIR:
         return S("it is a directory");
+    case EINVAL:
+        return S("it is no regular file");
     case ENOTDIR:
         return S("a part of its path is no directory");
     case EFBIG:

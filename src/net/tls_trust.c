@@ -238,7 +238,7 @@ static struct tls_trust *load(const char *path, struct tls_trust_report *report)
     int fd;
 
     name_path(report, path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         say(report, "cannot open", strerror(errno));
         return NULL;

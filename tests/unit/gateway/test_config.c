@@ -231,6 +231,10 @@ Test(config, misses_what_is_not_there)
     bad("{\"api_keys\": [\"env:NOPE\"]}", "1:15: the environment variable NOPE is not set; set it");
     bad("{\"api_keys\": [\"env:EMPTY\"]}", "the environment variable EMPTY is empty");
     bad("{\"api_keys\": [\"file:nope\"]}", "the file nope: there is no such file");
+    bad("{\"api_keys\": [\"file:/dev/zero\"]}", "the file /dev/zero: it is no regular file");
+    cr_assert_eq(mkfifo("waits", 0600), 0); /* nobody writes to it: opening must not wait either */
+    bad("{\"api_keys\": [\"file:waits\"]}", "the file waits: it is no regular file");
+    cr_assert_eq(unlink("waits"), 0);
     bad("{\"api_keys\": [\"file:empty\"]}", "the file empty is empty");
 }
 
