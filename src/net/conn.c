@@ -113,6 +113,7 @@ static void send_some(struct conn *conn)
     conn->tx_op.fn = on_sent;
     conn->tx_op.ptr = vecs;
     conn->tx_op.len = rope_peek(rope, vecs, ENGINE_VECS_MAX);
+    conn->rx_runs = 0; /* what comes now is another answer */
     check(conn->tx_op.len > 0);
     conn_arm(conn, &conn->tx_op);
 }

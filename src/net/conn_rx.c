@@ -277,6 +277,28 @@ void conn_receive_eof(struct conn *conn)
     tell_eof(conn);
 }
 
+#define STEADY_RUNS 16u  /* of bytes that came for one request … */
+#define STEADY_MS   320u /* … within this time */
+
+/* A fast stream of small segments is otherwise acknowledged one by one. A slow one is left alone:
+ * there a server that waits for acknowledgements before it sends on would be the slower for it. */
+static void note_run(struct conn *conn)
+{
+    const uint32_t now_ms = (uint32_t)loop_now_ms(conn_loop(conn));
+
+    if (!conn->is_upstream || conn->rx_runs == STEADY_RUNS)
+        return;
+    if (conn->rx_runs == 0)
+        conn->rx_since_ms = now_ms;
+    conn->rx_runs++;
+    if (conn->rx_runs < STEADY_RUNS)
+        return;
+    if (now_ms - conn->rx_since_ms <= STEADY_MS)
+        conn_loop(conn)->engine->table->ease(conn_loop(conn)->engine, conn->handle);
+    else
+        conn->rx_runs = 0;
+}
+
 /* One result of a receive, in a state that still cares. */
 static void take_received(struct conn *conn, struct op_result result, enum rx_mode mode)
 {
@@ -295,6 +317,7 @@ static void take_received(struct conn *conn, struct op_result result, enum rx_mo
     if (result.res > 0) {
         conn->rx_empty = !result.has_more;
         conn->rx_bytes += (uint64_t)result.res;
+        note_run(conn);
         if (mode == RX_INTO) {
             conn->in_delivery = true;
             filled(conn, (size_t)result.res);

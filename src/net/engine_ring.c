@@ -12,6 +12,7 @@
 #include "engine_ring.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 #define BATCH             32u    /* results looked at together */
 #define OWNER_BYTES       320u   /* what stands around an op and is wanted with it */
 #define FETCH_STAGES      5u     /* that memory, and those of engine_fetch */
-#define RESET_COMMAND     3u     /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
+#define OPTION_COMMAND    3u     /* SOCKET_URING_OP_SETSOCKOPT, Linux 6.7 */
 
 /* The order between a post's sender and its receiver is made by the kernel, where ThreadSanitizer
  * cannot see it. */
@@ -45,8 +46,6 @@ void __tsan_release(void *addr);
 #define post_sent(op)    ((void)(op))
 #define post_arrived(op) ((void)(op))
 #endif
-
-static struct linger linger_none = {.l_onoff = 1, .l_linger = 0};
 
 /* --- submissions --- */
 
@@ -142,21 +141,42 @@ static void prepare_send(struct io_uring_sqe *sqe, struct op *op, struct ring_sc
     io_uring_prep_sendmsg(sqe, op->handle, &scratch->u.message.head, MSG_NOSIGNAL);
 }
 
-/* SO_LINGER with 0 seconds by a socket command; struct io_uring_sqe of 2.3 lacks the names. */
-void ring_prepare_reset(struct ring *ring, struct io_uring_sqe *sqe, int32_t handle)
+/* A socket command; struct io_uring_sqe of 2.3 lacks the names. `value` stays for good. */
+static void prepare_option(struct io_uring_sqe *sqe, int32_t handle, uint32_t level, uint32_t name,
+                           const void *value, uint32_t size)
 {
-    uint64_t value = (uint64_t)(uintptr_t)&linger_none;
-    uint32_t words[2] = {SOL_SOCKET, SO_LINGER}; /* level, optname */
+    uint64_t address = (uint64_t)(uintptr_t)value;
+    uint32_t words[2] = {level, name};
     char *raw = (char *)sqe;
 
-    if (!ring->can_reset) {
-        io_uring_prep_nop(sqe);
-        return;
-    }
-    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, handle, NULL, 0, RESET_COMMAND);
+    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, handle, NULL, 0, OPTION_COMMAND);
     memcpy(raw + 16, words, sizeof words);
-    sqe->file_index = sizeof linger_none; /* optlen */
-    memcpy(raw + 48, &value, sizeof value);
+    sqe->file_index = size; /* optlen */
+    memcpy(raw + 48, &address, sizeof address);
+}
+
+void ring_prepare_reset(struct ring *ring, struct io_uring_sqe *sqe, int32_t handle)
+{
+    static const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    if (ring->can_reset)
+        prepare_option(sqe, handle, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    else
+        io_uring_prep_nop(sqe);
+}
+
+void ring_ease(struct engine *engine, int32_t handle)
+{
+    static const int off = 0;
+    struct ring *ring = ring_of(engine);
+    struct io_uring_sqe *sqe;
+
+    if (!ring->can_reset)
+        return;
+    sqe = ring_take_sqe(ring);
+    prepare_option(sqe, handle, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+    set_handle(sqe, handle);
+    sqe->user_data = RING_IGNORED;
 }
 
 static void prepare_close(struct io_uring_sqe *sqe, int32_t handle)

@@ -72,6 +72,7 @@ bool ring_post(struct engine *from, struct engine *to, struct op *op);
 uint32_t ring_tick(struct engine *engine, uint64_t until_ms);
 int32_t ring_adopt(struct engine *engine, int fd);
 int32_t ring_socket(struct engine *engine, const struct sockaddr *addr);
+void ring_ease(struct engine *engine, int32_t handle);
 void ring_discard(struct engine *engine, int32_t handle);
 void ring_give(struct engine *engine, uint16_t buffer);
 

@@ -282,6 +282,7 @@ const struct engine_table engine_ring = {
     .stop = ring_stop,
     .adopt = ring_adopt,
     .socket = ring_socket,
+    .ease = ring_ease,
     .discard = ring_discard,
     .give = ring_give,
 };

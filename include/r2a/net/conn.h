@@ -107,6 +107,8 @@ struct conn {
     uint8_t state;         /* enum conn_state, readable */
     uint8_t ops_count;     /* armed of the three */
     uint8_t rx_mode;       /* what the armed receive is: enum rx_mode in conn.c */
+    uint8_t rx_runs;       /* of an upstream's answer, counted up to where it is a steady stream */
+    uint32_t rx_since_ms;  /* when the first of them came; the loop's clock, cut to 32 bits */
     bool is_upstream : 1;
     bool is_paused : 1;
     bool is_greedy : 1;    /* outran its bound once: one buffer at a time from now on */

@@ -136,6 +136,10 @@ struct engine_table {
     /* A stream socket for connecting to `addr`, with the options every upstream connection has
      * (TCP_NODELAY, keep-alive). Returns the handle or a negated errno. */
     int32_t (*socket)(struct engine *engine, const struct sockaddr *addr);
+    /* Says that a steady stream comes in on a TCP socket: acknowledging may wait for more of it,
+     * which saves most of those packets. A hint: nothing is reported and nothing can fail. The
+     * system takes it back by itself when the stream pauses. */
+    void (*ease)(struct engine *engine, int32_t handle);
     /* Closes a handle that no op is armed on and nobody waits for. */
     void (*discard)(struct engine *engine, int32_t handle);
     /* Returns a provided buffer; each that came with a result must be returned once. */

@@ -249,6 +249,22 @@ static void end_socket(struct sim_socket *sock)
     sim.engine.stats.sockets--;
 }
 
+static uint32_t eased; /* of all engines */
+
+static void sim_ease(struct engine *engine, int32_t handle)
+{
+    struct sim_socket *sock = socket_of(handle);
+
+    (void)engine;
+    check(sock->is_used && !sock->is_closed);
+    eased++;
+}
+
+uint32_t sim_eased(void)
+{
+    return eased;
+}
+
 static void sim_discard(struct engine *engine, int32_t handle)
 {
     (void)engine;
@@ -422,6 +438,7 @@ const struct engine_table engine_sim = {
     .stop = sim_stop,
     .adopt = sim_adopt,
     .socket = sim_open,
+    .ease = sim_ease,
     .discard = sim_discard,
     .give = sim_give,
 };

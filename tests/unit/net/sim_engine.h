@@ -22,6 +22,9 @@ int32_t sim_connected(void);
 /* What the next connects come to: 0 or a negated errno; 1: they hang. */
 void sim_connects(int32_t res);
 
+/* How often a user said that a steady stream comes in. */
+uint32_t sim_eased(void);
+
 /* The other end of `handle`, which may be closed already. */
 size_t sim_peer_write(int32_t handle, const void *bytes, size_t len); /* how many fitted */
 size_t sim_peer_read(int32_t handle, void *to, size_t size);

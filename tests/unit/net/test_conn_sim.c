@@ -369,3 +369,73 @@ Test(conn_sim, survives_random_lives)
               "%u whole, %u reset, %u aborted, %u refused", seen.whole, seen.reset, seen.aborted,
               seen.refused);
 }
+
+static size_t take_all(struct conn *conn, struct slice bytes)
+{
+    (void)conn;
+    return bytes.len;
+}
+
+static void take_eof(struct conn *conn)
+{
+    (void)conn;
+}
+
+/* 40 pieces to an upstream connection, `apart_ms` between them. */
+static void stream_to(struct conn *conn, uint64_t apart_ms)
+{
+    for (uint32_t i = 0; i < 40; i++) {
+        const uint64_t arrived = conn->rx_bytes + 3;
+        const uint64_t next_ms = loop_now_ms(&loop) + apart_ms;
+
+        cr_assert_eq(sim_peer_write(conn->handle, "abc", 3), 3);
+        for (uint32_t tick = 0; conn->rx_bytes < arrived; tick++) {
+            cr_assert_lt(tick, 1000);
+            loop_tick(&loop, 0);
+        }
+        while (loop_now_ms(&loop) < next_ms)
+            loop_tick(&loop, 1);
+    }
+}
+
+Test(conn_sim, eases_a_fast_stream_once_an_answer)
+{
+    static const struct conn_calls plain = {.on_bytes = take_all, .on_eof = take_eof};
+    const struct sockaddr_in addr = {.sin_family = AF_INET};
+    struct conn_target target = {
+        .addr = (const struct sockaddr *)(const void *)&addr,
+        .addr_len = sizeof addr,
+    };
+    struct loop_cfg cfg = {.engine = &engine_sim};
+    struct mem_budget budget = {0};
+    uint32_t before = sim_eased();
+    struct conn *conn;
+    enum r2a_err err;
+
+    sim_seed(7);
+    cfg.mem = mem_open(&budget, 16u << 20);
+    cr_assert_eq(loop_prepare(&loop), R2A_OK);
+    cr_assert_eq(loop_open(&loop, &cfg), R2A_OK);
+    cr_assert_eq(conns_open(&conns, &loop, 8), R2A_OK);
+    sim_connects(0);
+    conn = conn_connect(&conns, &target, &plain, NULL, &err);
+    cr_assert_not_null(conn);
+    while (conn->state != CONN_OPEN)
+        loop_tick(&loop, 0);
+    stream_to(conn, 100);
+    cr_assert_eq(sim_eased(), before, "a slow one is left alone");
+    for (uint32_t answer = 1; answer <= 2; answer++) {
+        rope_put(conn_out(conn), S("ask"));
+        conn_flush(conn);
+        while (conn_out(conn)->bytes > 0)
+            loop_tick(&loop, 0);
+        stream_to(conn, 0);
+        cr_assert_eq(sim_eased(), before + answer);
+    }
+    conn_abort(conn);
+    while (conns.open_count > 0)
+        loop_tick(&loop, 0);
+    conns_close(&conns);
+    loop_close(&loop);
+    mem_close(cfg.mem);
+}

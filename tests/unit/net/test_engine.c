@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -372,6 +374,41 @@ Test(engine, sockets_stay_plain_when_the_table_is_full)
     cr_assert(!engine_is_plain(handles[0]));
     close_handle(handles[0]);
     close(fds[0]);
+    rig_close(&rig);
+}
+
+static int quick_acks(int fd)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, &size), 0);
+    return value;
+}
+
+/* Looked at where the table is full, for a socket in it has no descriptor to ask. */
+Test(engine, eases_a_steady_stream)
+{
+    const struct engine_cfg cfg = {.sockets_max = 2}; /* one of them ours */
+    char found[256];
+    int32_t handles[2];
+    int fds[2];
+
+    rig_open(&rig, &cfg);
+    engine_describe(found, sizeof found);
+    for (int i = 0; i < 2; i++)
+        rig_tcp_pair(&rig, &handles[i], &fds[i], 0, 0);
+    cr_assert_not(engine_is_plain(handles[0]));
+    cr_assert(engine_is_plain(handles[1]));
+    cr_assert_eq(quick_acks(handles[1]), 1);
+    for (int i = 0; i < 2; i++)
+        rig.loop.engine->table->ease(rig.loop.engine, handles[i]);
+    rig_settle(&rig);
+    cr_assert_eq(quick_acks(handles[1]), strstr(found, "by command") == NULL);
+    for (int i = 0; i < 2; i++) {
+        close_handle(handles[i]);
+        close(fds[i]);
+    }
     rig_close(&rig);
 }
 
