@@ -33,21 +33,21 @@ int32_t document_feed(struct document *document, struct slice in, struct frame *
 
 bool document_lend(struct document *document, struct slice whole)
 {
-    if (document->gather.len > 0 || document->err != R2A_OK || whole.len > document->bytes_max)
+    if (document->gather.size > 0 || document->err != R2A_OK || whole.len > document->bytes_max)
         return false;
-    document->lent = whole;
+    document->gather.ptr = (char *)(uintptr_t)whole.ptr; /* only ever read: its size is 0 */
+    document->gather.len = (uint32_t)whole.len;
     return true;
 }
 
 void document_recall(struct document *document)
 {
-    document->lent = (struct slice){0};
+    if (document->gather.size == 0)
+        document->gather = (struct gather){0};
 }
 
 struct slice document_bytes(const struct document *document)
 {
-    if (document->lent.len > 0)
-        return document->lent;
     return slice_of(document->gather.ptr, document->gather.len);
 }
 
@@ -57,6 +57,7 @@ int32_t document_finish(struct document *document, struct frame *frame)
     if (document->err != R2A_OK)
         return document->err;
     if (document->is_done) {
+        document_recall(document);
         gather_free(&document->gather, document->mem);
         return 0;
     }
@@ -69,6 +70,7 @@ int32_t document_finish(struct document *document, struct frame *frame)
 
 void document_free(struct document *document)
 {
+    document_recall(document);
     gather_free(&document->gather, document->mem);
 }
 
