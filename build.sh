@@ -231,9 +231,8 @@ compile_one() { # SOURCE: into $OBJ; prints the diagnostics of a failure in one 
         more+=' -fno-lto -fno-builtin -fno-stack-protector'
         case $CC in *clang*) ;; *) more+=' -fno-tree-loop-distribute-patterns' ;; esac
         ;;
-    src/gateway/config*.c | src/main/*.c) more+=$CFLAGS_ONCE ;;
-    src/gateway/gateway.c | src/gateway/listens.c | src/gateway/admin.c | src/gateway/catalog.c) more+=$CFLAGS_ONCE ;;
-    src/net/engine_ring_start.c | src/net/engine_refuse.c | src/net/resolve*.c | src/net/dns.c | src/net/tls_trust.c) more+=$CFLAGS_ONCE ;;
+    src/main/*.c | src/gateway/config*.c | src/gateway/gateway.c | src/gateway/listens.c | src/gateway/admin.c | src/gateway/catalog.c | \
+        src/net/engine_ring_start.c | src/net/engine_refuse.c | src/net/resolve*.c | src/net/dns.c | src/net/tls_trust.c) more+=$CFLAGS_ONCE ;;
     esac
     mkdir -p "${object%/*}"
     : >"$temporary.time" # an edit made while the compiler runs must count as newer

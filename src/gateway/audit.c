@@ -6,7 +6,7 @@
 /* One line an exchange. What a peer sent is escaped: it can end neither a line nor a value. */
 
 struct line {
-    char *at, *end;
+    struct str_buf buf;
     bool as_json;
     bool has_member;
 };
@@ -15,30 +15,18 @@ struct line {
 
 #define INLINE static inline __attribute__((always_inline))
 
-static __attribute__((noinline, cold)) void put_cut(struct line *line, struct slice s)
-{
-    const size_t room = (size_t)(line->end - line->at);
-
-    memcpy(line->at, s.ptr, room);
-    line->at = line->end;
-}
-
-/* What does not fit is cut off. Inline, so that a text of ours is a move or two. */
+/* str_buf_put, inline where there is room: a text of ours is then a move or two. */
 INLINE void put(struct line *line, struct slice s)
 {
-    if (__builtin_expect(s.len > (size_t)(line->end - line->at), 0)) {
-        put_cut(line, s);
+    struct str_buf *buf = &line->buf;
+
+    if (__builtin_expect(s.len > buf->size - buf->len, 0)) {
+        str_buf_put(buf, s);
         return;
     }
     if (s.len > 0)
-        memcpy(line->at, s.ptr, s.len);
-    line->at += s.len;
-}
-
-INLINE void put_char(struct line *line, char c)
-{
-    if (line->at != line->end)
-        *line->at++ = c;
+        memcpy(buf->ptr + buf->len, s.ptr, s.len);
+    buf->len += s.len;
 }
 
 static void put_escaped(struct line *line, struct slice value)
@@ -50,14 +38,14 @@ static void put_escaped(struct line *line, struct slice value)
         unsigned char c = (unsigned char)value.ptr[i];
 
         if (c == '"' || c == '\\') {
-            put_char(line, '\\');
-            put_char(line, (char)c);
+            str_buf_put_char(&line->buf, '\\');
+            str_buf_put_char(&line->buf, (char)c);
         } else if (c < 0x20 || c == 0x7f || (!line->as_json && c > 0x7f)) {
             put(line, line->as_json ? S("\\u00") : S("\\x"));
-            put_char(line, digits[c >> 4]);
-            put_char(line, digits[c & 15]);
+            str_buf_put_char(&line->buf, digits[c >> 4]);
+            str_buf_put_char(&line->buf, digits[c & 15]);
         } else {
-            put_char(line, (char)c);
+            str_buf_put_char(&line->buf, (char)c);
         }
     }
 }
@@ -119,13 +107,13 @@ static __attribute__((noinline)) void put_value(struct line *line, struct slice 
     const bool is_as_is = is_plain(value);
 
     if (!is_as_is || line->as_json)
-        put_char(line, '"');
+        str_buf_put_char(&line->buf, '"');
     if (is_as_is)
         put(line, slice_head(value, FIELD_BYTES_MAX));
     else
         put_escaped(line, value);
     if (!is_as_is || line->as_json)
-        put_char(line, '"');
+        str_buf_put_char(&line->buf, '"');
 }
 
 INLINE void put_text(struct line *line, struct slice key, struct slice value)
@@ -143,26 +131,16 @@ INLINE void put_word(struct line *line, struct slice key, struct slice value)
         return;
     put_key(line, key);
     if (line->as_json)
-        put_char(line, '"');
+        str_buf_put_char(&line->buf, '"');
     put(line, value);
     if (line->as_json)
-        put_char(line, '"');
-}
-
-static __attribute__((noinline)) void put_digits(struct line *line, uint64_t value)
-{
-    char digits[STR_U64_BYTES_MAX];
-
-    if (line->end - line->at >= (ptrdiff_t)sizeof(digits))
-        line->at += str_from_u64(line->at, value);
-    else
-        put(line, slice_of(digits, str_from_u64(digits, value)));
+        str_buf_put_char(&line->buf, '"');
 }
 
 INLINE void put_number(struct line *line, struct slice key, uint64_t value)
 {
     put_key(line, key);
-    put_digits(line, value);
+    str_buf_put_u64(&line->buf, value);
 }
 
 static void put_tokens(struct line *line, const struct audit_record *record)
@@ -184,7 +162,7 @@ static void put_tokens(struct line *line, const struct audit_record *record)
 size_t audit_format(const struct audit_record *record, struct slice time, bool as_json, char *to,
                     size_t size)
 {
-    struct line line = {.at = to, .end = to + size - 2, .as_json = as_json};
+    struct line line = {.buf = {.ptr = to, .size = size - 2}, .as_json = as_json};
     char end[2] = {record->ended_by ? record->ended_by : '-',
                    record->ended_in ? record->ended_in : '-'};
 
@@ -230,9 +208,9 @@ size_t audit_format(const struct audit_record *record, struct slice time, bool a
         put_text(&line, KEY("error"), slice_from_z(record->error));
     /* a line that had to be cut still ends as one: room was kept */
     if (as_json)
-        *line.at++ = '}';
-    *line.at++ = '\n';
-    return (size_t)(line.at - to);
+        to[line.buf.len++] = '}';
+    to[line.buf.len++] = '\n';
+    return line.buf.len;
 }
 
 /* --- the buffer --- */

@@ -255,7 +255,7 @@ static bool match_path(const struct config *config, const struct route_request *
     bool has_version = false;
 
     if (match_own(request, rest, match))
-        return is_beta;
+        return false;
     match->prefix = prefix_of(config, rest, buf);
     if (match->prefix)
         rest = behind_segment(rest);

@@ -57,7 +57,6 @@ int32_t document_finish(struct document *document, struct frame *frame)
     if (document->err != R2A_OK)
         return document->err;
     if (document->is_done) {
-        document_recall(document);
         gather_free(&document->gather, document->mem);
         return 0;
     }
@@ -70,7 +69,6 @@ int32_t document_finish(struct document *document, struct frame *frame)
 
 void document_free(struct document *document)
 {
-    document_recall(document);
     gather_free(&document->gather, document->mem);
 }
 

@@ -36,7 +36,7 @@ enum r2a_err gather_reserve(struct gather *gather, struct mem *mem, size_t bytes
         return R2A_ERR_NO_MEMORY;
     if (gather->len > 0)
         memcpy(ptr, gather->ptr, gather->len);
-    if (gather->ptr != NULL)
+    if (gather->size > 0)
         mem_give(mem, gather->ptr, gather->size);
     gather->ptr = ptr;
     gather->size = size;
@@ -58,7 +58,7 @@ enum r2a_err gather_put(struct gather *gather, struct mem *mem, struct slice byt
 
 void gather_free(struct gather *gather, struct mem *mem)
 {
-    if (gather->ptr != NULL)
+    if (gather->size > 0)
         mem_give(mem, gather->ptr, gather->size);
     *gather = (struct gather){0};
 }

@@ -159,7 +159,7 @@ void ring_prepare_reset(struct ring *ring, struct io_uring_sqe *sqe, int32_t han
 {
     static const struct linger none = {.l_onoff = 1, .l_linger = 0};
 
-    if (ring->can_reset)
+    if (ring->can_set_options)
         prepare_option(sqe, handle, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     else
         io_uring_prep_nop(sqe);
@@ -171,7 +171,7 @@ void ring_ease(struct engine *engine, int32_t handle)
     struct ring *ring = ring_of(engine);
     struct io_uring_sqe *sqe;
 
-    if (!ring->can_reset)
+    if (!ring->can_set_options)
         return;
     sqe = ring_take_sqe(ring);
     prepare_option(sqe, handle, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
@@ -251,7 +251,7 @@ void ring_arm(struct engine *engine, struct op *op)
         unreachable();
     }
     if (op->kind != OP_CLOSE && op->kind != OP_CANCEL_ALL &&
-        (op->kind != OP_RESET || ring->can_reset))
+        (op->kind != OP_RESET || ring->can_set_options))
         set_handle(sqe, op->handle);
     set_data(sqe, op, RING_OP);
     op->state = OP_ARMED;
@@ -397,7 +397,7 @@ static void deliver_op(struct ring *ring, struct op *op, int32_t res, uint32_t f
         handle_was_closed(ring, op->handle);
         break;
     case OP_RESET:
-        if (!ring->can_reset)
+        if (!ring->can_set_options)
             result.res = -EOPNOTSUPP;
         break;
     case OP_NONE:
@@ -421,9 +421,14 @@ static void deliver_op(struct ring *ring, struct op *op, int32_t res, uint32_t f
     op->fn(op, result);
 }
 
+static struct op *op_of(uint64_t data)
+{
+    return (struct op *)(uintptr_t)(data & ~(uint64_t)RING_TAG_MASK);
+}
+
 static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flags)
 {
-    struct op *op = (struct op *)(uintptr_t)(data & ~(uint64_t)RING_TAG_MASK);
+    struct op *op = op_of(data);
 
     switch ((enum ring_tag)(data & RING_TAG_MASK)) {
     case RING_OP:
@@ -452,11 +457,6 @@ static void deliver(struct ring *ring, uint64_t data, int32_t res, uint32_t flag
     }
 }
 
-static struct op *op_of(const struct io_uring_cqe *cqe)
-{
-    return (struct op *)(uintptr_t)(cqe->user_data & ~(uint64_t)RING_TAG_MASK);
-}
-
 /* What coming results go to is brought into the cache on the way to them, a stage a step: between
  * two of its turns a connection's memory was crowded out by the kernel and by other connections. */
 static void fetch_ahead(struct ring *ring, struct io_uring_cqe *const *cqes, uint32_t step,
@@ -468,9 +468,9 @@ static void fetch_ahead(struct ring *ring, struct io_uring_cqe *const *cqes, uin
         if (at >= count || (cqes[at]->user_data & RING_TAG_MASK) != RING_OP)
             continue;
         if (stage == 0)
-            engine_prefetch(op_of(cqes[at]), OWNER_BYTES);
+            engine_prefetch(op_of(cqes[at]->user_data), OWNER_BYTES);
         else if (ring->engine.fetch != NULL)
-            ring->engine.fetch(op_of(cqes[at]), (enum engine_fetch)(stage - 1));
+            ring->engine.fetch(op_of(cqes[at]->user_data), (enum engine_fetch)(stage - 1));
     }
 }
 

@@ -45,8 +45,8 @@ struct ring {
     uint32_t slots_free_count;
     uint32_t *slots_free; /* stack of our slots that came back */
     uint32_t scratch_count;
-    bool can_reset; /* Linux 6.7: socket options by command */
-    bool can_post;  /* Linux 6.3: messages into a deferred ring */
+    bool can_set_options; /* Linux 6.7: socket options by command */
+    bool can_post;        /* Linux 6.3: messages into a deferred ring */
     uint64_t wall_checked_ms;
     int64_t wall_minus_mono_ms;
     size_t map_size;

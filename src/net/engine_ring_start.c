@@ -132,14 +132,14 @@ static void find_features(struct ring *ring, const struct engine_refusal *system
     ring->can_post = system->kernel_major > ENGINE_KERNEL_MAJOR || system->kernel_minor >= 3;
     if (fd < 0)
         return;
-    ring->can_reset = true;
+    ring->can_set_options = true;
     sqe = ring_take_sqe(ring);
     ring_prepare_reset(ring, sqe, fd);
     sqe->user_data = RING_IGNORED;
-    ring->can_reset = false;
+    ring->can_set_options = false;
     if (io_uring_submit_and_wait(&ring->uring, 1) == 1 &&
         io_uring_peek_cqe(&ring->uring, &cqe) == 0) {
-        ring->can_reset = cqe->res == 0;
+        ring->can_set_options = cqe->res == 0;
         io_uring_cqe_seen(&ring->uring, cqe);
     }
     close(fd);
@@ -153,7 +153,7 @@ static void describe(const struct ring *ring, const struct engine_refusal *syste
              "io_uring: linux %d.%d, liburing %s, %u+%u entries, %u sockets, reset %s, post %s",
              system->kernel_major, system->kernel_minor, R2A_LIBURING_VERSION,
              ring->uring.sq.ring_entries, ring->uring.cq.ring_entries,
-             ring->engine.stats.sockets_max, ring->can_reset ? "by command" : "absent",
+             ring->engine.stats.sockets_max, ring->can_set_options ? "by command" : "absent",
              ring->can_post ? "by ring" : "by eventfd");
     atomic_store(&is_described, true);
 }

@@ -13,7 +13,7 @@
  * (http/framing.h); feed always returns 0 or an error. */
 struct document {
     struct mem *mem;
-    struct gather gather; /* size 0: the bytes are lent */
+    struct gather gather;
     uint32_t bytes_max;
     int32_t err; /* sticky */
     bool is_done;

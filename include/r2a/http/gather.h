@@ -12,7 +12,8 @@
 struct gather {
     char *ptr;
     uint32_t len;
-    uint32_t size; /* what mem_take was asked for */
+    uint32_t
+        size; /* what mem_take was asked for; 0: the bytes are borrowed, copied once more come */
 };
 
 /* R2A_OK, R2A_ERR_FRAME_LIMIT beyond `bytes_max`, R2A_ERR_NO_MEMORY. On error nothing changes. */

@@ -73,6 +73,16 @@ Test(document, lends_what_came_whole)
     cr_assert_eq(document_bytes(&document).len, 0);
     cr_assert_eq(budget.used, 0);
 
+    document_init(&document, mem, 100);
+    cr_assert(document_lend(&document, whole));
+    document_free(&document); /* what was lent is not given back as ours */
+    cr_assert(document_lend(&document, whole));
+    cr_assert_eq(document_feed(&document, S("!"), &frame), 0); /* and is copied when more comes */
+    document_recall(&document);
+    cr_assert(slice_eq(document_bytes(&document), S("{\"a\": 1}!")));
+    document_free(&document);
+    cr_assert_eq(budget.used, 0);
+
     document_init(&document, mem, 4);
     cr_assert_not(document_lend(&document, whole)); /* feeding it says what is wrong */
     cr_assert_eq(document_feed(&document, whole, &frame), R2A_ERR_FRAME_LIMIT);

@@ -626,6 +626,30 @@ static void expect_skipped_as_taken(const char *text, size_t len)
     cr_assert_eq(skipped.offset, taken.offset);
 }
 
+/* `agree` on a text cut everywhere, and with each of its bytes made another; at its end and with
+ * room behind it. */
+static void spoil(const char *plain, size_t len, void (*agree)(const char *text, size_t len))
+{
+    static const char others[] = "{}[],:\"\\0 1-.etfnu\n\x01\x80";
+    const size_t size = len + 65;
+    char *text = malloc(size);
+
+    cr_assert_not_null(text);
+    memset(text, ' ', size);
+    memcpy(text, plain, len);
+    for (size_t cut = 0; cut < size; cut++)
+        agree(text, cut);
+    for (size_t at = 0; at < len; at++) {
+        for (size_t i = 0; i < sizeof others - 1; i++) {
+            text[at] = others[i];
+            agree(text, size);
+            agree(text, len);
+        }
+        text[at] = plain[at];
+    }
+    free(text);
+}
+
 Test(json_scan, skips_what_it_would_take)
 {
     static const char plain[] =
@@ -634,21 +658,8 @@ Test(json_scan, skips_what_it_would_take)
         "\"a name longer than a block\":{},\"e\":[],\"s\":\"\",\"w\":[ ],\"v\":{ "
         "},\"q\":\"a\\\"b\",\"u\":\"\xc3\xa9\"},"
         "[[[{\"a\":[{\"b\":{\"c\":[]}}]}]]] , { \"x\" : 1 }]";
-    static const char others[] = "{}[],:\"\\0 1-.etfnu\n\x01\x80";
-    char text[sizeof plain + 64];
 
-    memset(text, ' ', sizeof text);
-    memcpy(text, plain, sizeof plain - 1);
-    for (size_t len = 0; len < sizeof text; len++)
-        expect_skipped_as_taken(text, len);
-    for (size_t at = 0; at < sizeof plain - 1; at++) {
-        for (size_t i = 0; i < sizeof others - 1; i++) {
-            text[at] = others[i];
-            expect_skipped_as_taken(text, sizeof text);
-            expect_skipped_as_taken(text, sizeof plain - 1);
-        }
-        text[at] = plain[at];
-    }
+    spoil(plain, sizeof plain - 1, expect_skipped_as_taken);
 }
 
 /* Members taken whole are the keys and values taken one after another. */
@@ -695,21 +706,8 @@ Test(json_scan, takes_members_whole)
         "{\"role\":\"user\",\"content\":\"a text that is longer than one block of sixteen\","
         "\"n\":120,\"m\":-3,\"x\":4.5,\"t\":true,\"f\":false,\"z\":null,\"o\":{\"a\":[1,{}]},"
         "\"a name longer than a block\":[],\"e\\u0061\":\"\\n\" , \"w\" : [ ],\"last\":0}";
-    static const char others[] = "{}[],:\"\\0 1-.etfnu\n\x01\x80";
-    char text[sizeof plain + 64];
 
-    memset(text, ' ', sizeof text);
-    memcpy(text, plain, sizeof plain - 1);
-    for (size_t len = 0; len < sizeof text; len++)
-        expect_members_as_taken(text, len);
-    for (size_t at = 0; at < sizeof plain - 1; at++) {
-        for (size_t i = 0; i < sizeof others - 1; i++) {
-            text[at] = others[i];
-            expect_members_as_taken(text, sizeof text);
-            expect_members_as_taken(text, sizeof plain - 1);
-        }
-        text[at] = plain[at];
-    }
+    spoil(plain, sizeof plain - 1, expect_members_as_taken);
 }
 
 Test(json_scan, skips_as_deep_as_it_takes)
